@@ -1,0 +1,229 @@
+"""A model's card: everything the node needs to know of a model, in one ``card.toml``.
+
+The card stands in the model's folder of the Triton repository, beside ``config.pbtxt``.
+"""
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inference.codes import Code
+from inference.errors import CardInvalid
+from inference.selection import Selection, SelectionInvalid, parse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """One series that the model needs.
+
+    Parameters
+    ----------
+    name
+        The name under which `analysis.analyse` receives it.
+    select
+        Which series qualify.
+    """
+
+    name: str
+    select: Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """What one value of the model's mask means (PS3.3 C.8.20.2).
+
+    Parameters
+    ----------
+    number
+        Segment Number (0062,0004), from 1 by 1; also the mask's value.
+    label
+        Segment Label (0062,0005), for people.
+    category, type
+        Segmented Property Category and Type (CID 7150, CID 7151).
+    finding_site
+        Where it lies, for the report; None when the type says it.
+    colour_rgb
+        Display colour, 0–255 each.
+    """
+
+    number: int
+    label: str
+    category: Code
+    type: Code
+    finding_site: Code | None
+    colour_rgb: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """A model as the node knows it.
+
+    Parameters
+    ----------
+    folder
+        The model's folder in the Triton repository; its name is the model's name on the server.
+    name, version
+        Of the model, and as they stand in every result.
+    device_uid
+        Device UID (0018,1002): changes whenever the model changes (IHE RAD AIR 6.5.3.1).
+    manufacturer
+        Who made the model: Algorithm Source (0024,0202).
+    short_name
+        At most 16 characters, for series descriptions.
+    content_qualification
+        ``RESEARCH`` or ``PRODUCT`` (0018,9004).
+    procedure_reported
+        The imaging procedure that the model reads, for the report's Procedure reported (121058, DCM), unless the study names its own.
+    inputs
+        The series that the model needs, by name, in the order of the card.
+    context
+        Names of the context features that it wants.
+    orientation
+        Axis codes of the grid the network wants, slowest axis first, ``RAS`` order of letters (``"RAS"``).
+    spacing_mm
+        Voxel size of that grid, one number for each axis of `orientation`.
+    timeout_s
+        Longest time the server may take.
+    largest_component
+        Keep only the largest connected region of each segment.
+    fill_holes
+        Fill holes inside each segment.
+    segments
+        What the mask's values mean.
+    weights
+        SHA-256 of each weight file, by its path inside `folder`.
+    """
+
+    folder: Path
+    name: str
+    version: str
+    device_uid: str
+    manufacturer: str
+    short_name: str
+    content_qualification: str
+    procedure_reported: Code
+    inputs: tuple[Input, ...]
+    context: tuple[str, ...]
+    orientation: str
+    spacing_mm: tuple[float, float, float]
+    timeout_s: float
+    largest_component: bool
+    fill_holes: bool
+    segments: tuple[Segment, ...]
+    weights: Mapping[str, str]
+
+    @property
+    def weights_digest(self) -> str:
+        """One SHA-256 over the names and digests of all weight files."""
+        listing = "\n".join(f"{name} {digest}" for name, digest in sorted(self.weights.items()))
+        return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def load(folder: Path) -> Card:
+    """Read ``card.toml`` of a model's folder.
+
+    Raises
+    ------
+    CardInvalid
+        The file is absent, is not TOML, or a key is missing or wrong; the AI team mends it.
+    """
+    path = folder / "card.toml"
+    try:
+        return _card(folder, tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise CardInvalid(f"{path}: {error.strerror}") from error
+    except KeyError as error:
+        raise CardInvalid(f"{path}: the key {error} is missing") from error
+    except (SelectionInvalid, TypeError, ValueError) as error:
+        raise CardInvalid(f"{path}: {error}") from error
+
+
+def load_all(repository: Path) -> dict[str, Card]:
+    """Read the cards of every model in a repository folder, by model name.
+
+    Raises
+    ------
+    CardInvalid
+        A card is wrong, or two models share a name.
+    """
+    cards: dict[str, Card] = {}
+    for path in sorted(repository.glob("*/card.toml")):
+        card = load(path.parent)
+        if card.name in cards:
+            raise CardInvalid(f"{path}: the name {card.name} is taken by {cards[card.name].folder}")
+        cards[card.name] = card
+    return cards
+
+
+def check_weights(card: Card) -> None:
+    """Compare the weight files with the digests of the card.
+
+    Raises
+    ------
+    CardInvalid
+        A file is absent or differs.
+    """
+    for name, digest in card.weights.items():
+        path = card.folder / name
+        if not path.is_file():
+            raise CardInvalid(f"{path}: the card names this weight file, and it is not there")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            raise CardInvalid(f"{path}: the file's SHA-256 is not the one in the card")
+
+
+def _card(folder: Path, table: Mapping[str, Any]) -> Card:
+    model, preprocess, postprocess = table["model"], table["preprocess"], table["postprocess"]
+    qualification = model["content_qualification"]
+    if qualification not in {"RESEARCH", "PRODUCT"}:
+        raise CardInvalid(
+            f"{folder / 'card.toml'}: content_qualification must be RESEARCH or PRODUCT"
+        )
+    spacing = tuple(float(value) for value in preprocess["spacing_mm"])
+    if len(spacing) != 3 or min(spacing) <= 0:
+        raise CardInvalid(f"{folder / 'card.toml'}: spacing_mm must be three positive numbers")
+    segments = tuple(_segment(segment) for segment in table["segment"])
+    if [segment.number for segment in segments] != list(range(1, len(segments) + 1)):
+        raise CardInvalid(f"{folder / 'card.toml'}: segments must be numbered from 1 by 1")
+    return Card(
+        folder=folder,
+        name=model["name"],
+        version=model["version"],
+        device_uid=model["device_uid"],
+        manufacturer=model["manufacturer"],
+        short_name=model["short_name"],
+        content_qualification=qualification,
+        procedure_reported=_code(model["procedure_reported"]),
+        inputs=tuple(
+            Input(name=item["name"], select=parse(item.get("select", {})))
+            for item in table["input"]
+        ),
+        context=tuple(table.get("context", {}).get("wants", ())),
+        orientation=preprocess["orientation"],
+        spacing_mm=(spacing[0], spacing[1], spacing[2]),
+        timeout_s=float(model["timeout_s"]),
+        largest_component=bool(postprocess["largest_component"]),
+        fill_holes=bool(postprocess["fill_holes"]),
+        segments=segments,
+        weights=dict(table["weights"]),
+    )
+
+
+def _segment(table: Mapping[str, Any]) -> Segment:
+    site = table.get("finding_site")
+    red, green, blue = (int(value) for value in table["colour_rgb"])
+    return Segment(
+        number=int(table["number"]),
+        label=table["label"],
+        category=_code(table["category"]),
+        type=_code(table["type"]),
+        finding_site=None if site is None else _code(site),
+        colour_rgb=(red, green, blue),
+    )
+
+
+def _code(triple: list[str]) -> Code:
+    value, scheme, meaning = triple
+    return Code(value, scheme, meaning)

@@ -1,0 +1,162 @@
+"""What is brought to someone: a result in plain values, with the identity it belongs to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """A coded concept with the designator of DICOM (``SCT``, ``DCM``, ``LN``, ``UCUM``)."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientIdentity:
+    """Who the source says the patient is, value for value (PS3.3 C.7.1.1).
+
+    Parameters
+    ----------
+    patient_id, issuer_of_patient_id
+        Patient ID (0010,0020) and Issuer of Patient ID (0010,0021), the latter completed with the
+        peer's default; None when neither names one.
+    patient_name
+        Patient's Name (0010,0010), all component groups as received and decoded.
+    birth_date, sex
+        (0010,0030) and (0010,0040) ``M``, ``F``, ``O``; None when absent or malformed.
+    """
+
+    patient_id: str
+    issuer_of_patient_id: str | None
+    patient_name: str
+    birth_date: date | None
+    sex: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyIdentity:
+    """The study that a report speaks of.
+
+    Parameters
+    ----------
+    started
+        Study date and time; a date alone where no time zone is known, because a FHIR time needs one.
+    """
+
+    study_instance_uid: str
+    patient: PatientIdentity
+    accession_number: str | None
+    started: date | datetime | None
+    description: str | None
+    modalities: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedSeries:
+    """One series of the study: of the source, or of our results."""
+
+    series_instance_uid: str
+    modality: str
+    description: str | None
+    sop_classes: Mapping[str, str]
+    """SOP Class UID of each instance, by SOP Instance UID."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """The model that answered (IHE RAD AIR 6.5.3.1)."""
+
+    name: str
+    version: str
+    manufacturer: str
+    device_uid: str
+    content_qualification: str
+    weights_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantity:
+    """A measured number; `value` is text with the digits that were meant (``"1502.3"``)."""
+
+    concept: Coding
+    value: str
+    unit: Coding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedFinding:
+    """One thing the model looked for: present with its values, or explicitly absent."""
+
+    tracking_uid: str
+    label: str
+    type: Coding
+    site: Coding | None
+    present: bool
+    quantities: tuple[Quantity, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsedValue:
+    """A value of the patient's record that the model was given."""
+
+    feature: str
+    concept: Coding
+    value: str
+    unit: Coding | None
+    source: str
+    effective: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One DICOM object as it was created: the bytes that every delivery sends unchanged."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    transfer_syntax_uid: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A result set in plain values.
+
+    Parameters
+    ----------
+    result_set_uid
+        Identity of the result set: every write derived from it is idempotent under this UID.
+    study, source_series, result_series
+        What was read and what was made.
+    model
+        Who answered.
+    procedure
+        The imaging procedure that was read.
+    findings
+        In the order of the model's card.
+    context
+        What the model was given of the record.
+    record_patient
+        Logical reference of the verified patient in the EHR (``Patient/123``); None when there was no
+        verified match, and then nothing goes to an EHR.
+    issued
+        When the result was made, with offset.
+    conclusion
+        One sentence for people, without patient data.
+    """
+
+    result_set_uid: str
+    study: StudyIdentity
+    source_series: tuple[ReportedSeries, ...]
+    result_series: tuple[ReportedSeries, ...]
+    model: Model
+    procedure: Coding
+    findings: tuple[ReportedFinding, ...]
+    context: tuple[UsedValue, ...] = ()
+    record_patient: str | None = None
+    issued: datetime
+    conclusion: str
