@@ -76,7 +76,8 @@ class Card:
     content_qualification
         ``RESEARCH`` or ``PRODUCT`` (0018,9004).
     procedure_reported
-        The imaging procedure that the model reads, for the report's Procedure reported (121058, DCM), unless the study names its own.
+        The imaging procedure that the model reads, for the report's Procedure reported (121058, DCM),
+        unless the study names its own.
     inputs
         The series that the model needs, by name, in the order of the card.
     context

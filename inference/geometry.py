@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 Vector = tuple[float, float, float]
@@ -149,7 +150,7 @@ def examine(planes: Sequence[Plane | None]) -> Stack | StackFault:
     normal = present[0].normal
     offsets = [dot(plane.position_mm, normal) for plane in present]
     order = tuple(sorted(range(len(present)), key=offsets.__getitem__))
-    steps = [offsets[b] - offsets[a] for a, b in zip(order, order[1:], strict=False)]
+    steps = [offsets[b] - offsets[a] for a, b in pairwise(order)]
     spacing = sorted(steps)[len(steps) // 2]
     fault = _spacing_fault(order, offsets, steps, spacing) or _shear_fault(present, order, normal)
     if fault is not None:

@@ -12,8 +12,8 @@ A selection is a table of criteria over DICOM keywords; it matches when all of t
     ImageType = { none_of = ["DERIVED", "LOCALIZER"] } # exclusion
 
 A multi-valued attribute matches when any of its values does, and fails ``none_of`` when any of them
-is named. An absent attribute fails every criterion but ``none_of`` and ``present = false``. Nothing is evaluated
-as code. Pure: the standard library only.
+is named. An absent attribute fails every criterion but ``none_of`` and ``present = false``. Nothing
+is evaluated as code. Pure: the standard library only.
 """
 
 import re
