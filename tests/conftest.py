@@ -1,0 +1,42 @@
+"""The peers that several tests share, each started once and emptied for every test that asks for it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.peers.orthanc import Orthanc, running_orthanc
+from tests.peers.receiver import Receiver, running_receiver
+from tests.peers.sekmet import Sekmet, running_sekmet
+
+
+@pytest.fixture(scope="session")
+def orthanc_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as server:
+        yield server
+
+
+@pytest.fixture
+def orthanc(orthanc_server: Orthanc) -> Orthanc:
+    """Give an empty Orthanc that knows no modality."""
+    orthanc_server.clear()
+    return orthanc_server
+
+
+@pytest.fixture(scope="module")
+def sekmet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sekmet]:
+    """Give a FHIR server that is empty when a module's tests begin."""
+    with running_sekmet(tmp_path_factory.mktemp("sekmet")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def receiver_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+    with running_receiver(tmp_path_factory.mktemp("receiver")) as server:
+        yield server
+
+
+@pytest.fixture
+def receiver(receiver_server: Receiver) -> Receiver:
+    """Give an empty archive that counts every C-STORE, all switches off."""
+    receiver_server.reset()
+    return receiver_server
