@@ -1,0 +1,227 @@
+"""Jobs, result sets and deliveries: their states, and the tables of what may follow what.
+
+The words are those of the Unified Procedure Step (PS3.4 CC.1.1).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from node.errors import IllegalTransition
+
+
+class JobState(StrEnum):
+    """Procedure Step State (0074,1000)."""
+
+    SCHEDULED = "SCHEDULED"
+    IN_PROGRESS = "IN PROGRESS"
+    COMPLETED = "COMPLETED"
+    CANCELED = "CANCELED"
+
+
+class Readiness(StrEnum):
+    """Input Readiness State (0040,4041)."""
+
+    INCOMPLETE = "INCOMPLETE"
+    READY = "READY"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
+class ResultState(StrEnum):
+    """Whether a result set is the one to look at."""
+
+    CURRENT = "CURRENT"
+    SUPERSEDED = "SUPERSEDED"
+    RETRACTED = "RETRACTED"
+
+
+class DeliveryState(StrEnum):
+    """How far a result set is on its way to one destination."""
+
+    OWED = "OWED"
+    SENT = "SENT"
+    CONFIRMED = "CONFIRMED"
+    PARKED = "PARKED"
+    WITHDRAWN = "WITHDRAWN"
+
+
+class InstanceState(StrEnum):
+    """How far one object is on its way to one destination; SENDING after a crash means in doubt."""
+
+    OWED = "OWED"
+    SENDING = "SENDING"
+    SENT = "SENT"
+
+
+State = TypeVar("State", JobState, Readiness, ResultState, DeliveryState, InstanceState)
+
+TRANSITIONS: Mapping[StrEnum, frozenset[StrEnum]] = {
+    # SCHEDULED again: the lease ended or a peer was unavailable; the next claim has a new Transaction UID
+    JobState.SCHEDULED: frozenset({JobState.IN_PROGRESS, JobState.CANCELED}),
+    JobState.IN_PROGRESS: frozenset({
+        JobState.IN_PROGRESS,
+        JobState.SCHEDULED,
+        JobState.COMPLETED,
+        JobState.CANCELED,
+    }),
+    JobState.COMPLETED: frozenset(),
+    JobState.CANCELED: frozenset(),
+    Readiness.INCOMPLETE: frozenset({Readiness.READY, Readiness.UNAVAILABLE}),
+    Readiness.READY: frozenset(),
+    Readiness.UNAVAILABLE: frozenset(),
+    ResultState.CURRENT: frozenset({ResultState.SUPERSEDED, ResultState.RETRACTED}),
+    ResultState.SUPERSEDED: frozenset({ResultState.RETRACTED}),
+    ResultState.RETRACTED: frozenset(),
+    DeliveryState.OWED: frozenset({
+        DeliveryState.OWED,
+        DeliveryState.SENT,
+        DeliveryState.CONFIRMED,
+        DeliveryState.PARKED,
+    }),
+    DeliveryState.SENT: frozenset({DeliveryState.CONFIRMED, DeliveryState.WITHDRAWN}),
+    DeliveryState.CONFIRMED: frozenset({DeliveryState.WITHDRAWN}),
+    DeliveryState.PARKED: frozenset({DeliveryState.OWED}),
+    DeliveryState.WITHDRAWN: frozenset(),
+    InstanceState.OWED: frozenset({InstanceState.SENDING, InstanceState.SENT}),
+    InstanceState.SENDING: frozenset({InstanceState.SENDING, InstanceState.SENT}),
+    InstanceState.SENT: frozenset(),
+}
+"""What may follow what; the store asks this table before it writes a state."""
+
+
+def move(state: State, to: State) -> State:
+    """Return `to` when the table allows it after `state`.
+
+    Raises
+    ------
+    IllegalTransition
+        It does not; the caller has a bug.
+    """
+    if to not in TRANSITIONS[state]:
+        raise IllegalTransition(f"{type(state).__name__}: {state} -> {to}")
+    return to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """A job as dispatch orders it.
+
+    Parameters
+    ----------
+    inputs
+        SOP Instance UIDs by the name of the card's input.
+    digest
+        `core.identifiers.input_digest` over all inputs.
+    request
+        0 when a rule asked.
+    revision
+        How many earlier jobs asked the same of this study with other inputs.
+    destinations
+        Names of the peers that get the result.
+    canceled
+        Reason code and detail when the job is over before it begins; None to run it.
+    """
+
+    job_id: str
+    study_instance_uid: str
+    series_instance_uid: str
+    model: str
+    version: str
+    rule: str
+    inputs: Mapping[str, tuple[str, ...]]
+    digest: str
+    request: int
+    priority: int
+    destinations: tuple[str, ...]
+    evidence: Mapping[str, Any]
+    canceled: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A job that one worker holds until its lease ends.
+
+    Parameters
+    ----------
+    transaction_uid
+        Fences every later write: it is made only while the job still carries this UID.
+    files
+        Paths relative to the store's root, by input name.
+    context
+        What `pipeline.prepare` stored.
+    identity
+        The study's identifying attributes, as received.
+    attempt
+        1 for the first claim of this job.
+    revision
+        How many result sets this study has from the same model already.
+    """
+
+    job_id: str
+    transaction_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    peer: str
+    model: str
+    version: str
+    request: int
+    revision: int
+    attempt: int
+    files: Mapping[str, tuple[str, ...]]
+    context: Mapping[str, Any]
+    identity: Mapping[str, Any]
+    evidence: Mapping[str, Any]
+    destinations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultInstance:
+    """One result object on disk: created once, sent unchanged."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    series_instance_uid: str
+    transfer_syntax_uid: str
+    kind: str
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultSet:
+    """What a worker publishes when a job is done.
+
+    Parameters
+    ----------
+    instances
+        In the order in which they must be delivered.
+    report
+        The report in plain values (`pipeline.translate`).
+    picture
+        Path of the overlay picture, relative to the store's root; None when none was made.
+    seconds
+        Duration of each stage of the analysis.
+    """
+
+    result_set_id: str
+    profile: str
+    instances: tuple[ResultInstance, ...]
+    report: Mapping[str, Any]
+    picture: str | None
+    seconds: Mapping[str, float]
+    server: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryClaim:
+    """A delivery that one worker holds until its lease ends."""
+
+    delivery_id: str
+    transaction_uid: str
+    result_set_id: str
+    study_instance_uid: str
+    destination: str
+    attempt: int
+    report: Mapping[str, Any]
+    instances: tuple[tuple[ResultInstance, InstanceState], ...]

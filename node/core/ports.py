@@ -1,0 +1,215 @@
+"""What the pipeline needs of the world. Adapters stand in `node.store` and `node.worker`.
+
+Every call may be made twice with one effect, and is one transaction.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from node.core.completeness import Evidence
+from node.core.job import (
+    Claim,
+    DeliveryClaim,
+    DeliveryState,
+    InstanceState,
+    JobRequest,
+    Readiness,
+    ResultSet,
+)
+from node.core.study import Header, Outcome, Received, StoredSeries
+
+
+class Files(Protocol):
+    """The folder that holds every byte that was received or made."""
+
+    root: Path
+
+    def keep(self, header: Header, data: bytes) -> str:
+        """Make `data` durable under its final name; return the path relative to `root`.
+
+        Raises
+        ------
+        OutOfResources
+            The disk would not take it.
+        """
+
+    def keep_aside(self, header: Header, data: bytes, digest: str) -> str:
+        """Make the bytes of a conflicting instance durable beside the store.
+
+        Raises
+        ------
+        OutOfResources
+            The disk would not take it.
+        """
+
+    def keep_result(self, folder: str, name: str, data: bytes) -> str:
+        """Make one result file durable; return the path relative to `root`."""
+
+    def discard_results(self, folder: str) -> None:
+        """Remove what `keep_result` wrote there: the claim was lost."""
+
+
+class Intake(Protocol):
+    """What was received."""
+
+    def known(self, sop_instance_uid: str) -> tuple[Outcome, str] | None:
+        """Tell what we hold under this UID: (OWN, "") for a result of ours, (STORED, digest) else."""
+
+    def record(self, received: Received, outcome: Outcome) -> Outcome:
+        """Write the journal's line and the records of one instance; durable on return.
+
+        Returns
+        -------
+        Outcome
+            As recorded: `DUPLICATE` when another association stored the same UID in between.
+
+        Raises
+        ------
+        OutOfResources
+            The records could not be made durable.
+        """
+
+    def association_opened(self, association_id: str, peer: str) -> None:
+        """Note that an association brings instances now."""
+
+    def association_ended(self, association_id: str, *, released: bool) -> None:
+        """Note how it ended: by release, or broken."""
+
+    def open_series(self) -> list[StoredSeries]:
+        """Return every series that is still open."""
+
+    def close_series(self, series: StoredSeries, evidence: Evidence) -> bool:
+        """Close a series, unless something of it arrived since it was read; tell whether it was closed."""
+
+    def undispatched_series(self) -> list[StoredSeries]:
+        """Return every closed series that dispatch has not seen yet."""
+
+
+class Jobs(Protocol):
+    """What is owed to studies."""
+
+    def dispatch(
+        self, series: StoredSeries, requests: Sequence[JobRequest], notes: Sequence[str]
+    ) -> None:
+        """Create jobs with their outbox rows and mark the series as dispatched: one transaction.
+
+        `notes` tell, rule by rule, why no rule wanted the series.
+        """
+
+    def unprepared(self) -> list[Claim]:
+        """Return jobs whose inputs are INCOMPLETE and due to be prepared; their Transaction UID is empty."""
+
+    def prepared(self, job_id: str, readiness: Readiness, context: Mapping[str, Any]) -> None:
+        """Store a job's context and ring for it."""
+
+    def postpone_preparation(self, job_id: str, after_s: float) -> None:
+        """Try to prepare again later."""
+
+    def claim(self) -> Claim | None:
+        """Take the most urgent owed job under a new Transaction UID; None when nothing is owed."""
+
+    def renew(self, claim: Claim) -> None:
+        """Prolong the lease.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the job, or it is over.
+        """
+
+    def publish(self, claim: Claim, result_set: ResultSet) -> None:
+        """Complete the job: result set, deliveries and their outbox rows, in one transaction.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the job, or it is over; nothing was written.
+        """
+
+    def cancel(self, claim: Claim, reason: str, detail: str) -> None:
+        """Park the job with a reason code.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the job, or it is over.
+        """
+
+    def give_back(self, claim: Claim, reason: str, after_s: float) -> None:
+        """Return the job to the owed ones, to be claimed after a while.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the job, or it is over.
+        """
+
+
+class Deliveries(Protocol):
+    """What is owed to destinations."""
+
+    def claim(self) -> DeliveryClaim | None:
+        """Take the delivery that is due longest; None when nothing is due."""
+
+    def renew(self, claim: DeliveryClaim) -> None:
+        """Prolong the lease.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the delivery.
+        """
+
+    def progress(self, claim: DeliveryClaim, sop_instance_uid: str, state: InstanceState) -> None:
+        """Record how far one object is; durable on return.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the delivery.
+        """
+
+    def finish(
+        self, claim: DeliveryClaim, state: DeliveryState, receipt: Mapping[str, Any]
+    ) -> None:
+        """Record what the destination answered.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the delivery.
+        """
+
+    def park(self, claim: DeliveryClaim, reason: str, detail: str) -> None:
+        """Stop trying, with a reason code; `overread retry` owes it again.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the delivery.
+        """
+
+    def give_back(self, claim: DeliveryClaim, reason: str, after_s: float) -> None:
+        """Owe it again after a while.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the delivery.
+        """
+
+
+class Outbox(Protocol):
+    """The bells that are to be rung."""
+
+    def ring_due(self, ring: Callable[[str], None]) -> int:
+        """Ring for every due row that nobody answered yet; return how many were rung."""
+
+    def sweep(self) -> int:
+        """Put back the bells of work that is owed and has none; return how many."""
+
+
+Hold = Callable[[Callable[[], None]], AbstractContextManager[None]]
+"""Keeps calling a renewal while a step works; given by the worker, which owns the thread."""

@@ -1,0 +1,173 @@
+"""A study, its series and its instances, as the node sees them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from inference.selection import Value
+
+IDENTITY_KEYWORDS = (
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "AccessionNumber",
+)
+"""Whose study it is; the same for every instance of a study."""
+
+STUDY_KEYWORDS = (
+    "StudyDate",
+    "StudyTime",
+    "StudyDescription",
+    "TimezoneOffsetFromUTC",
+)
+
+SERIES_KEYWORDS = (
+    "Modality",
+    "SeriesDescription",
+    "SeriesNumber",
+    "ProtocolName",
+    "BodyPartExamined",
+    "Manufacturer",
+    "ManufacturerModelName",
+    "SequenceName",
+    "ScanningSequence",
+    "SequenceVariant",
+    "ImageType",
+    "MagneticFieldStrength",
+    "RepetitionTime",
+    "EchoTime",
+    "InversionTime",
+    "SliceThickness",
+    "ConvolutionKernel",
+    "ContrastBolusAgent",
+    "BurnedInAnnotation",
+    "SOPClassUID",
+)
+"""What rules and cards may ask of a series, beside the identity's and the study's attributes."""
+
+GEOMETRY_KEYWORDS = (
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "FrameOfReferenceUID",
+    "InstanceNumber",
+)
+
+HEADER_KEYWORDS = (
+    *IDENTITY_KEYWORDS,
+    *STUDY_KEYWORDS,
+    *SERIES_KEYWORDS,
+    *GEOMETRY_KEYWORDS,
+)
+"""Everything that is read from an instance at reception."""
+
+NOT_IMAGES = ("SR", "SEG", "PR", "KO", "DOC", "PLAN", "REG", "FID", "RWV", "AU", "ECG", "HD")
+"""Modalities whose objects speak about images; they open no study and reopen none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """The head of one instance, read once at reception.
+
+    Parameters
+    ----------
+    values
+        Attributes by keyword, of those in `HEADER_KEYWORDS` that have a value.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    transfer_syntax_uid: str
+    values: Mapping[str, Value]
+
+    @property
+    def identity(self) -> dict[str, Value]:
+        """The attributes that say whose study this is."""
+        return {key: self.values[key] for key in IDENTITY_KEYWORDS if key in self.values}
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the instance is an image that can open or reopen a study."""
+        return self.values.get("Modality") not in NOT_IMAGES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """One instance as it lies on disk.
+
+    Parameters
+    ----------
+    header
+        Its head.
+    path
+        Its file, relative to the store's root.
+    size
+        Bytes of the file.
+    digest
+        SHA-256 of the data set as received.
+    association_id
+        The association that brought it.
+    peer
+        Name of the peer that sent it.
+    """
+
+    header: Header
+    path: str
+    size: int
+    digest: str
+    association_id: str
+    peer: str
+
+
+class Outcome(StrEnum):
+    """What became of a C-STORE that was answered Success; every one is journaled."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    OWN = "own"
+    CONFLICT = "conflict"
+
+
+class SeriesState(StrEnum):
+    """State of a series' arrival."""
+
+    OPEN = "OPEN"
+    COMPLETE = "COMPLETE"
+    INCOMPLETE = "INCOMPLETE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSeries:
+    """One series and its instances, as the store knows them.
+
+    Parameters
+    ----------
+    facts
+        The first instance's attributes, with ``SeriesInstances`` added: what rules are asked about.
+    instances
+        (SOP Instance UID, SHA-256 of the data set) of each.
+    planes
+        Geometry attributes of each instance.
+    evidence
+        Why it counts as complete, None while it is open.
+    """
+
+    series_instance_uid: str
+    study_instance_uid: str
+    peer: str
+    state: SeriesState
+    facts: Mapping[str, Value]
+    instances: tuple[tuple[str, str], ...]
+    planes: tuple[Mapping[str, Value], ...]
+    evidence: Mapping[str, Any] | None
+    last_arrival: float
+    associations_open: int
+    associations_broken: int

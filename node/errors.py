@@ -1,0 +1,48 @@
+"""The node's own errors, by who acts on them.
+
+NodeError
+├── SettingsInvalid      the administrator mends the configuration; all errors are told at once
+├── Rejected             the sender is told, by the DIMSE status that the error names
+│   ├── OutOfResources       A700: it will try again
+│   └── NotUnderstood        C000: the data contradicts itself or its command
+├── IllegalTransition    a bug: a state was to change in a way that the tables of `core.job` forbid
+└── LeaseLost            another worker owns the work now; what was made is discarded
+"""
+
+
+class NodeError(Exception):
+    """Base of every error that the node raises on purpose."""
+
+
+class SettingsInvalid(NodeError):
+    """The configuration is rejected whole.
+
+    Parameters
+    ----------
+    faults
+        One sentence for each error: which key, what is wrong, what is allowed.
+    """
+
+    def __init__(self, faults: tuple[str, ...]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class Rejected(NodeError):
+    """An instance is not taken, and its sender is told why."""
+
+
+class OutOfResources(Rejected):
+    """The instance could not be made safe now (disk, journal, index); the sender tries again."""
+
+
+class NotUnderstood(Rejected):
+    """The instance contradicts itself, its command set, or the rules for UIDs."""
+
+
+class IllegalTransition(NodeError):
+    """A state was to change in a way that its table does not allow."""
+
+
+class LeaseLost(NodeError):
+    """A write was conditional on a lease that somebody else holds by now."""

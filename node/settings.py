@@ -1,0 +1,252 @@
+"""The configuration: one TOML file and the environment, frozen, rejected whole with every error at once.
+
+Environment variables override single values: ``OVERREAD_NODE__DATA=/srv/overread`` sets ``data`` of
+``[node]``. Secrets are named by the environment variable that holds them and never stand in the file.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+import inference.models
+from inference.selection import Selection, SelectionInvalid, parse
+from node.core.completeness import QuietTimes
+from node.core.routing import Rule
+from node.errors import SettingsInvalid
+
+AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5b\x5d-\x7e ]+$")]
+"""PS3.5 6.2, VR AE: 1 to 16 printable characters without backslash."""
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+Role = Literal["source", "archive", "ehr"]
+
+
+class Table(BaseModel):
+    """Base of every table of the file: unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NodeTable(Table):
+    """``[node]``: who we are and where we keep things."""
+
+    data: Path = Field(description="Folder of files, database and queue; on a local disk.")
+    ae_title: AeTitle = Field("OVERREAD", description="Our AE title, called and calling.")
+    uid_root: str = Field("2.25", description="Root of the UIDs of our results.")
+    station_name: str = Field(
+        "overread", description="Device Serial Number of the node in results."
+    )
+
+
+class ListenerTable(Table):
+    """``[listener]``: the Storage SCP."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port = Field(11112, description="TCP port to listen on.")
+    maximum_pdu_bytes: int = Field(
+        1 << 20, ge=4096, le=1 << 27, description="Maximum PDU length that we advertise."
+    )
+    maximum_associations: int = Field(50, ge=1, description="Associations at one time.")
+    idle_timeout_s: Seconds = Field(
+        60.0, description="Silence after which an association is aborted."
+    )
+
+
+class QueueTable(Table):
+    """``[queue]``: Celery, which only rings the bell."""
+
+    broker: str = Field(
+        "",
+        description="Celery broker URL; empty for a folder inside `data` (kombu's filesystem transport).",
+    )
+    lease_s: Seconds = Field(60.0, description="How long a claimed job stays with a silent worker.")
+    ring_again_s: Seconds = Field(
+        15.0, description="A bell that nobody answered is rung again after this."
+    )
+    attempts: int = Field(5, ge=1, description="Claims after which a job is parked.")
+
+
+class InferenceTable(Table):
+    """``[inference]``: models and the server that runs them."""
+
+    models: Path = Field(
+        Path(inference.models.__path__[0]),
+        description="Triton model repository with one card per model.",
+    )
+    host: str = Field("127.0.0.1", description="Host of the Triton server.")
+    http_port: Port = Field(8000, description="Triton's HTTP port.")
+    grpc_port: Port = Field(8001, description="Triton's gRPC port.")
+    metrics_port: Port = Field(8002, description="Triton's metrics port.")
+    server: Literal["triton", "in-process"] = Field(
+        "triton", description="`in-process` runs the models inside the worker, without Triton."
+    )
+    ready_timeout_s: Seconds = Field(
+        60.0, description="How long to wait for Triton before the models run in process."
+    )
+
+
+class WebTable(Table):
+    """``[web]``: the status page."""
+
+    host: str = Field("127.0.0.1", description="Address of the status page.")
+    port: Port = Field(8042, description="Port of the status page.")
+
+
+class FhirTable(Table):
+    """``fhir`` of a peer: its FHIR R4 endpoint."""
+
+    url: str = Field(pattern=r"^https?://", description="Base URL.")
+    token_env: str | None = Field(
+        None, description="Environment variable that holds a bearer token."
+    )
+    timeout_s: Seconds = Field(10.0, description="Longest wait for one answer.")
+    identifier_systems: dict[str, str] = Field(
+        default_factory=dict, description="FHIR identifier.system of each Issuer of Patient ID."
+    )
+
+
+class Peer(Table):
+    """``[[peer]]``: one system that we speak with."""
+
+    name: str = Field(pattern=r"^[a-z0-9-]+$", description="Our name for it.")
+    roles: frozenset[Role] = Field(min_length=1, description="What it is to us.")
+    ae_title: AeTitle | None = Field(None, description="Its AE title.")
+    host: str | None = Field(None, description="Its address.")
+    port: Port | None = Field(None, description="Its port; none for a peer that only calls us.")
+    timeout_s: Seconds = Field(30.0, description="Longest wait for one DICOM answer.")
+    default_issuer: str | None = Field(
+        None, description="Issuer of Patient ID where its objects name none."
+    )
+    time_zone: str | None = Field(None, description="IANA time zone of its times without offset.")
+    quiet_short_s: Seconds = Field(5.0, description="Quiet time after release (witness e).")
+    quiet_long_s: Seconds = Field(
+        120.0, description="Quiet time without other witness (witness f)."
+    )
+    results_to: tuple[str, ...] = Field(
+        (), description="Peers that get the results of its studies."
+    )
+    fhir: FhirTable | None = Field(None, description="Its FHIR endpoint, for the role `ehr`.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Peer":
+        if "ehr" in self.roles and self.fhir is None:
+            raise ValueError("a peer with the role ehr needs fhir.url")
+        if "source" in self.roles and self.ae_title is None:
+            raise ValueError("a peer with the role source needs ae_title")
+        if "archive" in self.roles and not (self.ae_title and self.host and self.port):
+            raise ValueError("a peer with the role archive needs ae_title, host and port")
+        return self
+
+    @property
+    def quiet(self) -> QuietTimes:
+        """Its quiet times."""
+        return QuietTimes(short_s=self.quiet_short_s, long_s=self.quiet_long_s)
+
+
+class RuleTable(Table):
+    """``[[rule]]``: which series go to which model."""
+
+    name: str = Field(min_length=1, description="For people; it stands in every job it makes.")
+    model: str = Field(description="Name of the model's card.")
+    select: dict[str, Any] = Field(
+        default_factory=dict, description="Criteria over DICOM keywords (the selection language)."
+    )
+    destinations: tuple[str, ...] = Field(
+        (), description="Peers; empty for the source's `results_to`."
+    )
+    priority: int = Field(0, description="Higher is more urgent.")
+
+    @model_validator(mode="after")
+    def _selectable(self) -> "RuleTable":
+        try:
+            parse(self.select)
+        except SelectionInvalid as error:
+            raise ValueError(f"select.{error}") from error
+        return self
+
+    def rule(self) -> Rule:
+        """Return the rule as the core knows it."""
+        selection: Selection = parse(self.select)
+        return Rule(
+            name=self.name,
+            model=self.model,
+            select=selection,
+            destinations=self.destinations,
+            priority=self.priority,
+        )
+
+
+class Settings(Table):
+    """The whole configuration."""
+
+    node: NodeTable
+    listener: ListenerTable = ListenerTable()
+    queue: QueueTable = QueueTable()
+    inference: InferenceTable = InferenceTable()
+    web: WebTable = WebTable()
+    peer: tuple[Peer, ...] = ()
+    rule: tuple[RuleTable, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> "Settings":
+        names = [peer.name for peer in self.peer]
+        doubled = {name for name in names if names.count(name) > 1}
+        wanted = {(f"peer {p.name}: results_to", d) for p in self.peer for d in p.results_to}
+        wanted |= {(f"rule {r.name}: destinations", d) for r in self.rule for d in r.destinations}
+        takers = {peer.name for peer in self.peer if peer.roles & {"archive", "ehr"}}
+        faults = [f"peer: the name {name} is used twice" for name in sorted(doubled)]
+        faults += [
+            f"{where}: no peer {name} with the role archive or ehr"
+            for where, name in sorted(wanted)
+            if name not in takers
+        ]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def peer_named(self, name: str) -> Peer:
+        """Return the peer with this name."""
+        return next(peer for peer in self.peer if peer.name == name)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules as the core knows them."""
+        return tuple(table.rule() for table in self.rule)
+
+
+def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the configuration.
+
+    Raises
+    ------
+    SettingsInvalid
+        The file is absent or wrong; every error is told at once.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsInvalid((f"{path}: {error.strerror}",)) from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsInvalid((f"{path}: {error}",)) from error
+    _override(table, os.environ if environment is None else environment)
+    try:
+        return Settings.model_validate(table)
+    except ValidationError as error:
+        raise SettingsInvalid(
+            tuple(
+                f"{path}: {'.'.join(str(part) for part in fault['loc']) or 'file'}: {fault['msg']}"
+                for fault in error.errors()
+            )
+        ) from error
+
+
+def _override(table: dict[str, Any], environment: Mapping[str, str]) -> None:
+    for name, value in environment.items():
+        section, _, key = name.removeprefix("OVERREAD_").lower().partition("__")
+        if name.startswith("OVERREAD_") and key:
+            table.setdefault(section, {})[key] = value

@@ -1,0 +1,214 @@
+"""Deliveries: one for each result set and destination, each held under its own fenced lease."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row, Update, select, update
+
+from node.core.identifiers import new_uid
+from node.core.job import DeliveryClaim, DeliveryState, InstanceState, ResultInstance, move
+from node.errors import LeaseLost
+from node.store import schema
+from node.store.database import Database
+from node.store.events import tell
+from node.store.outbox import DELIVER, owed, put, remove
+
+DELIVERY = schema.delivery
+
+
+class DeliveryStore:
+    """What is owed to destinations.
+
+    Parameters
+    ----------
+    database
+        Where it is kept.
+    lease_s
+        How long a claim lives without renewal.
+    """
+
+    def __init__(self, database: Database, lease_s: float) -> None:
+        self._database = database
+        self._lease_s = lease_s
+
+    def claim(self) -> DeliveryClaim | None:
+        """Take the delivery that is due longest; None when nothing is due.
+
+        Raises
+        ------
+        OutOfResources
+            The database could not be written.
+        """
+        with self._database.transaction() as (connection, now):
+            row = connection.execute(
+                select(DELIVERY, schema.result_set.c.study_instance_uid, schema.result_set.c.report)
+                .join(schema.result_set)
+                .where(owed(DELIVERY, now))
+                .order_by(DELIVERY.c.due_at)
+                .limit(1)
+            ).first()
+            if row is None:
+                return None
+            transaction_uid = new_uid()
+            connection.execute(
+                update(DELIVERY)
+                .where(DELIVERY.c.delivery_id == row.delivery_id)
+                .values(
+                    transaction_uid=transaction_uid,
+                    lease_until=now + self._lease_s,
+                    attempts=row.attempts + 1,
+                )
+            )
+            remove(connection, DELIVER, row.delivery_id)
+            return _claim(connection, row, transaction_uid)
+
+    def renew(self, claim: DeliveryClaim) -> None:
+        """Prolong the lease.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the delivery.
+        """
+        with self._database.transaction() as (connection, now):
+            _held(connection, claim, update(DELIVERY).values(lease_until=now + self._lease_s))
+
+    def progress(self, claim: DeliveryClaim, sop_instance_uid: str, state: InstanceState) -> None:
+        """Record how far one object is; durable on return.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the delivery.
+        """
+        table = schema.delivery_instance
+        key = (table.c.delivery_id == claim.delivery_id) & (
+            table.c.sop_instance_uid == sop_instance_uid
+        )
+        with self._database.transaction() as (connection, now):
+            _held(connection, claim, update(DELIVERY).values(lease_until=now + self._lease_s))
+            before = InstanceState(
+                connection.execute(select(table.c.state).where(key)).scalar_one()
+            )
+            connection.execute(update(table).where(key).values(state=move(before, state), at=now))
+
+    def finish(
+        self, claim: DeliveryClaim, state: DeliveryState, receipt: Mapping[str, Any]
+    ) -> None:
+        """Record what the destination answered.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the delivery.
+        """
+        with self._database.transaction() as (connection, now):
+            values = {"state": move(DeliveryState.OWED, state), "receipt": dict(receipt)}
+            ended = {"ended_at": now, "lease_until": None, "reason": None, "detail": None}
+            _held(connection, claim, update(DELIVERY).values(**values, **ended))
+            remark = receipt.get("remark")
+            detail = f"{claim.destination}: {len(receipt['references'])} objects" + (
+                f", {remark}" if remark else ""
+            )
+            tell(connection, now, claim.study_instance_uid, f"delivery {state.lower()}", detail)
+
+    def park(self, claim: DeliveryClaim, reason: str, detail: str) -> None:
+        """Stop trying, with a reason code; `owe_again` owes it again.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the delivery.
+        """
+        with self._database.transaction() as (connection, now):
+            values = {"state": move(DeliveryState.OWED, DeliveryState.PARKED), "ended_at": now}
+            words = {"reason": reason, "detail": detail[:1024], "lease_until": None}
+            _held(connection, claim, update(DELIVERY).values(**values, **words))
+            told = f"{claim.destination}: {reason}: {detail}"
+            tell(connection, now, claim.study_instance_uid, "delivery parked", told)
+
+    def give_back(self, claim: DeliveryClaim, reason: str, after_s: float) -> None:
+        """Owe it again after a while.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the delivery.
+        """
+        with self._database.transaction() as (connection, now):
+            values = {"due_at": now + after_s, "lease_until": None, "reason": reason}
+            _held(connection, claim, update(DELIVERY).values(transaction_uid=None, **values))
+            put(connection, DELIVER, claim.delivery_id, now + after_s)
+            detail = f"{claim.destination}: {reason}, again in {after_s:.0f} s"
+            tell(connection, now, claim.study_instance_uid, "delivery postponed", detail)
+
+    def owe_again(self, delivery_id: str) -> bool:
+        """Owe a parked delivery again; tell whether it was parked.
+
+        Raises
+        ------
+        OutOfResources
+            The database could not be written.
+        """
+        with self._database.transaction() as (connection, now):
+            changed = connection.execute(
+                update(DELIVERY)
+                .where(
+                    DELIVERY.c.delivery_id == delivery_id,
+                    DELIVERY.c.state == DeliveryState.PARKED,
+                )
+                .values(
+                    state=move(DeliveryState.PARKED, DeliveryState.OWED), due_at=now, ended_at=None
+                )
+            ).rowcount
+            if changed:
+                put(connection, DELIVER, delivery_id, now)
+            return bool(changed)
+
+
+def _held(connection: Connection, claim: DeliveryClaim, change: Update) -> None:
+    changed = connection.execute(
+        change.where(
+            DELIVERY.c.delivery_id == claim.delivery_id,
+            DELIVERY.c.transaction_uid == claim.transaction_uid,
+            DELIVERY.c.state == DeliveryState.OWED,
+        )
+    ).rowcount
+    if not changed:
+        raise LeaseLost(
+            f"delivery {claim.delivery_id} is no longer held under {claim.transaction_uid}"
+        )
+
+
+def _claim(connection: Connection, row: Row[Any], transaction_uid: str) -> DeliveryClaim:
+    own, sent = schema.result_instance, schema.delivery_instance
+    items = connection.execute(
+        select(own, sent.c.state)
+        .join(sent, sent.c.sop_instance_uid == own.c.sop_instance_uid)
+        .where(sent.c.delivery_id == row.delivery_id)
+        .order_by(own.c.position)
+    ).all()
+    return DeliveryClaim(
+        delivery_id=row.delivery_id,
+        transaction_uid=transaction_uid,
+        result_set_id=row.result_set_id,
+        study_instance_uid=row.study_instance_uid,
+        destination=row.destination,
+        attempt=row.attempts + 1,
+        report=row.report,
+        instances=tuple(
+            (
+                ResultInstance(
+                    sop_instance_uid=item.sop_instance_uid,
+                    sop_class_uid=item.sop_class_uid,
+                    series_instance_uid=item.series_instance_uid,
+                    transfer_syntax_uid=item.transfer_syntax_uid,
+                    kind=item.kind,
+                    path=item.path,
+                    digest=item.digest,
+                ),
+                InstanceState(item.state),
+            )
+            for item in items
+        ),
+    )

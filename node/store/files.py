@@ -1,0 +1,112 @@
+"""Files under one root: received instances, results, and what must not be mixed with either.
+
+::
+
+    instances/<study>/<series>/<sop instance>.dcm     as received
+    conflicts/<sop instance>.<digest>.dcm             same UID, other content: kept, never used
+    results/<result set>/<name>                       as created
+    incoming/                                         half-written; emptied at start-up
+"""
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+from node.core.study import Header
+from node.errors import OutOfResources
+
+
+class FileStore:
+    """Durable files: what is returned from here survives power loss.
+
+    Parameters
+    ----------
+    root
+        An existing folder on a local file system.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._incoming = root / "incoming"
+        for name in ("instances", "conflicts", "results", "incoming"):
+            (root / name).mkdir(parents=True, exist_ok=True)
+
+    def clear_incoming(self) -> None:
+        """Remove files that were never acknowledged; only while no listener runs."""
+        for path in self._incoming.iterdir():
+            path.unlink(missing_ok=True)
+
+    def keep(self, header: Header, data: bytes) -> str:
+        """Make `data` durable under its final name; return the path relative to `root`.
+
+        An existing file of the same name is replaced: it was never recorded, else the instance were known.
+
+        Raises
+        ------
+        OutOfResources
+            The disk would not take it.
+        """
+        path = (
+            Path("instances")
+            / header.study_instance_uid
+            / header.series_instance_uid
+            / f"{header.sop_instance_uid}.dcm"
+        )
+        return self._write(path, data)
+
+    def keep_aside(self, header: Header, data: bytes, digest: str) -> str:
+        """Make the bytes of a conflicting instance durable beside the store.
+
+        Raises
+        ------
+        OutOfResources
+            The disk would not take it.
+        """
+        return self._write(Path("conflicts") / f"{header.sop_instance_uid}.{digest[:16]}.dcm", data)
+
+    def keep_result(self, folder: str, name: str, data: bytes) -> str:
+        """Make one result file durable; return the path relative to `root`.
+
+        Raises
+        ------
+        OutOfResources
+            The disk would not take it.
+        """
+        return self._write(Path("results") / folder / name, data)
+
+    def discard_results(self, folder: str) -> None:
+        """Remove what `keep_result` wrote there: the claim was lost."""
+        shutil.rmtree(self.root / "results" / folder, ignore_errors=True)
+
+    def _write(self, path: Path, data: bytes) -> str:
+        final = self.root / path
+        temporary = self._incoming / uuid.uuid4().hex
+        try:
+            _make_folder(final.parent)
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(final)
+            _sync_folder(final.parent)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise OutOfResources(f"disk: {error.strerror}") from error
+        return str(path)
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)  # a new name is durable only when its parent is
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,426 @@
+"""Jobs: dispatched, prepared, claimed under a fenced lease, published.
+
+A claim has its own Transaction UID. Every later write names it in its condition, in the transaction
+that makes the write visible: a worker that slept through its lease writes nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Update, func, insert, select, update
+
+from node.core.identifiers import new_uid
+from node.core.job import (
+    Claim,
+    DeliveryState,
+    InstanceState,
+    JobRequest,
+    JobState,
+    Readiness,
+    ResultSet,
+    ResultState,
+    move,
+)
+from node.core.study import StoredSeries
+from node.errors import LeaseLost
+from node.store import schema
+from node.store.database import Database
+from node.store.events import tell
+from node.store.outbox import ANALYSE, DELIVER, owed, put, remove
+
+JOB = schema.job
+
+
+class JobStore:
+    """What is owed to studies.
+
+    Parameters
+    ----------
+    database
+        Where it is kept.
+    lease_s
+        How long a claim lives without renewal.
+    """
+
+    def __init__(self, database: Database, lease_s: float) -> None:
+        self._database = database
+        self._lease_s = lease_s
+
+    def dispatch(
+        self, series: StoredSeries, requests: Sequence[JobRequest], notes: Sequence[str]
+    ) -> None:
+        """Create jobs and mark the series as dispatched: one transaction.
+
+        A job that exists already, because the same instances were complete before, is left alone.
+
+        Raises
+        ------
+        OutOfResources
+            The database could not be written.
+        """
+        with self._database.transaction() as (connection, now):
+            for request in requests:
+                if _exists(connection, request.job_id):
+                    continue
+                _create(connection, now, request)
+            for note in notes:
+                tell(connection, now, series.study_instance_uid, "not routed", note)
+            connection.execute(
+                update(schema.series)
+                .where(
+                    schema.series.c.series_instance_uid == series.series_instance_uid,
+                    schema.series.c.state == series.state,
+                    schema.series.c.last_at == series.last_arrival,
+                )
+                .values(dispatched_at=now)
+            )
+
+    def unprepared(self) -> list[Claim]:
+        """Return jobs whose inputs are INCOMPLETE and due to be prepared; their Transaction UID is empty."""
+        with self._database.reading() as (connection, now):
+            rows = connection.execute(
+                select(JOB).where(
+                    JOB.c.state == JobState.SCHEDULED,
+                    JOB.c.readiness == Readiness.INCOMPLETE,
+                    JOB.c.due_at <= now,
+                )
+            ).all()
+            return [_claim(connection, row, "", row.preparations + 1) for row in rows]
+
+    def prepared(self, job_id: str, readiness: Readiness, context: Mapping[str, Any]) -> None:
+        """Store a job's context and ring for it; nothing happens when it was prepared before.
+
+        Raises
+        ------
+        OutOfResources
+            The database could not be written.
+        """
+        move(Readiness.INCOMPLETE, readiness)
+        with self._database.transaction() as (connection, now):
+            changed = connection.execute(
+                update(JOB)
+                .where(JOB.c.job_id == job_id, JOB.c.readiness == Readiness.INCOMPLETE)
+                .values(readiness=readiness, context=dict(context), ready_at=now, due_at=now)
+            ).rowcount
+            if changed:
+                put(connection, ANALYSE, job_id, now)
+                detail = str(context.get("refused") or "")
+                tell(
+                    connection,
+                    now,
+                    _study(connection, job_id),
+                    f"context {readiness.lower()}",
+                    detail,
+                )
+
+    def postpone_preparation(self, job_id: str, after_s: float) -> None:
+        """Try to prepare again later.
+
+        Raises
+        ------
+        OutOfResources
+            The database could not be written.
+        """
+        with self._database.transaction() as (connection, now):
+            connection.execute(
+                update(JOB)
+                .where(JOB.c.job_id == job_id, JOB.c.readiness == Readiness.INCOMPLETE)
+                .values(due_at=now + after_s, preparations=JOB.c.preparations + 1)
+            )
+
+    def claim(self) -> Claim | None:
+        """Take the most urgent owed job under a new Transaction UID; None when nothing is owed.
+
+        Raises
+        ------
+        OutOfResources
+            The database could not be written.
+        """
+        with self._database.transaction() as (connection, now):
+            row = connection.execute(
+                select(JOB)
+                .where(owed(JOB, now))
+                .order_by(JOB.c.priority.desc(), JOB.c.created_at)
+                .limit(1)
+            ).first()
+            if row is None:
+                return None
+            transaction_uid = new_uid()
+            connection.execute(
+                update(JOB)
+                .where(JOB.c.job_id == row.job_id)
+                .values(
+                    state=move(JobState(row.state), JobState.IN_PROGRESS),
+                    transaction_uid=transaction_uid,
+                    lease_until=now + self._lease_s,
+                    claimed_at=now,
+                    attempts=row.attempts + 1,
+                )
+            )
+            remove(connection, ANALYSE, row.job_id)
+            again = "" if row.state == JobState.SCHEDULED else ", the lease before had ended"
+            detail = f"{row.model} {row.version}, attempt {row.attempts + 1}{again}"
+            tell(connection, now, row.study_instance_uid, "claimed", detail)
+            return _claim(connection, row, transaction_uid, row.attempts + 1)
+
+    def renew(self, claim: Claim) -> None:
+        """Prolong the lease.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the job, or it is over.
+        """
+        with self._database.transaction() as (connection, now):
+            _held(connection, claim, update(JOB).values(lease_until=now + self._lease_s))
+
+    def publish(self, claim: Claim, result_set: ResultSet) -> None:
+        """Complete the job: result set, deliveries and their outbox rows, in one transaction.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the job, or it is over; nothing was written.
+        """
+        with self._database.transaction() as (connection, now):
+            _end(connection, now, claim, JobState.COMPLETED)
+            _supersede(connection, now, claim)
+            _insert_result(connection, now, claim, result_set)
+            for destination in claim.destinations:
+                _owe_delivery(connection, now, result_set, destination)
+            detail = f"{claim.model} {claim.version} on {result_set.server}"
+            tell(connection, now, claim.study_instance_uid, "results stored", detail)
+
+    def cancel(self, claim: Claim, reason: str, detail: str) -> None:
+        """Park the job with a reason code.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the job, or it is over.
+        """
+        with self._database.transaction() as (connection, now):
+            _end(connection, now, claim, JobState.CANCELED, reason, detail)
+            tell(connection, now, claim.study_instance_uid, "job canceled", f"{reason}: {detail}")
+
+    def give_back(self, claim: Claim, reason: str, after_s: float) -> None:
+        """Return the job to the owed ones, to be claimed after a while.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the job, or it is over.
+        """
+        with self._database.transaction() as (connection, now):
+            state = move(JobState.IN_PROGRESS, JobState.SCHEDULED)
+            values = {
+                "state": state,
+                "lease_until": None,
+                "due_at": now + after_s,
+                "reason": reason,
+            }
+            _held(connection, claim, update(JOB).values(transaction_uid=None, **values))
+            put(connection, ANALYSE, claim.job_id, now + after_s)
+            detail = f"{reason}, again in {after_s:.0f} s"
+            tell(connection, now, claim.study_instance_uid, "job postponed", detail)
+
+
+def _exists(connection: Connection, job_id: str) -> bool:
+    return (
+        connection.execute(select(JOB.c.job_id).where(JOB.c.job_id == job_id)).first() is not None
+    )
+
+
+def _study(connection: Connection, job_id: str) -> str:
+    return str(
+        connection.execute(
+            select(JOB.c.study_instance_uid).where(JOB.c.job_id == job_id)
+        ).scalar_one()
+    )
+
+
+def _create(connection: Connection, now: float, request: JobRequest) -> None:
+    reason, detail = request.canceled or (None, None)
+    connection.execute(
+        insert(JOB).values(
+            job_id=request.job_id,
+            study_instance_uid=request.study_instance_uid,
+            series_instance_uid=request.series_instance_uid,
+            model=request.model,
+            version=request.version,
+            rule=request.rule,
+            digest=request.digest,
+            request=request.request,
+            priority=request.priority,
+            destinations=list(request.destinations),
+            evidence=dict(request.evidence),
+            state=JobState.CANCELED if request.canceled else JobState.SCHEDULED,
+            readiness=Readiness.UNAVAILABLE if request.canceled else Readiness.INCOMPLETE,
+            reason=reason,
+            detail=detail,
+            due_at=now,
+            created_at=now,
+            ended_at=now if request.canceled else None,
+        )
+    )
+    connection.execute(
+        insert(schema.job_input),
+        [
+            {"job_id": request.job_id, "sop_instance_uid": uid, "input": name}
+            for name, uids in request.inputs.items()
+            for uid in uids
+        ],
+    )
+    if request.canceled:
+        tell(connection, now, request.study_instance_uid, "job canceled", f"{reason}: {detail}")
+    else:
+        detail = f"{request.model} {request.version} by rule {request.rule}"
+        tell(connection, now, request.study_instance_uid, "job scheduled", detail)
+
+
+def _claim(connection: Connection, row: Row[Any], transaction_uid: str, attempt: int) -> Claim:
+    study = connection.execute(
+        select(schema.study).where(schema.study.c.study_instance_uid == row.study_instance_uid)
+    ).one()
+    files = connection.execute(
+        select(schema.job_input.c.input, schema.instance.c.path)
+        .join(
+            schema.instance,
+            schema.instance.c.sop_instance_uid == schema.job_input.c.sop_instance_uid,
+        )
+        .where(schema.job_input.c.job_id == row.job_id)
+        .order_by(schema.instance.c.sop_instance_uid)
+    ).all()
+    by_input: dict[str, list[str]] = {}
+    for name, path in files:
+        by_input.setdefault(name, []).append(path)
+    earlier = connection.execute(
+        select(func.count()).select_from(schema.result_set).where(_same_question(row))
+    ).scalar_one()
+    return Claim(
+        job_id=row.job_id,
+        transaction_uid=transaction_uid,
+        study_instance_uid=row.study_instance_uid,
+        series_instance_uid=row.series_instance_uid,
+        peer=study.peer,
+        model=row.model,
+        version=row.version,
+        request=row.request,
+        revision=earlier,
+        attempt=attempt,
+        files={name: tuple(paths) for name, paths in by_input.items()},
+        context=row.context or {},
+        identity={**study.facts, **study.identity},
+        evidence=row.evidence,
+        destinations=tuple(row.destinations),
+    )
+
+
+def _same_question(row: "Row[Any] | Claim") -> Any:
+    table = schema.result_set
+    return (
+        (table.c.study_instance_uid == row.study_instance_uid)
+        & (table.c.series_instance_uid == row.series_instance_uid)
+        & (table.c.model == row.model)
+    )
+
+
+def _held(connection: Connection, claim: Claim, change: Update) -> None:
+    changed = connection.execute(
+        change.where(
+            JOB.c.job_id == claim.job_id,
+            JOB.c.transaction_uid == claim.transaction_uid,
+            JOB.c.state == JobState.IN_PROGRESS,
+        )
+    ).rowcount
+    if not changed:
+        raise LeaseLost(f"job {claim.job_id} is no longer held under {claim.transaction_uid}")
+
+
+def _end(
+    connection: Connection,
+    now: float,
+    claim: Claim,
+    state: JobState,
+    reason: str | None = None,
+    detail: str | None = None,
+) -> None:
+    values = {"state": move(JobState.IN_PROGRESS, state), "reason": reason, "detail": detail}
+    _held(connection, claim, update(JOB).values(ended_at=now, lease_until=None, **values))
+
+
+def _supersede(connection: Connection, now: float, claim: Claim) -> None:
+    table = schema.result_set
+    older = connection.execute(
+        update(table)
+        .where(_same_question(claim), table.c.state == ResultState.CURRENT)
+        .values(state=move(ResultState.CURRENT, ResultState.SUPERSEDED))
+    ).rowcount
+    if older:
+        detail = f"{older} earlier result of {claim.model}"
+        tell(connection, now, claim.study_instance_uid, "result superseded", detail)
+
+
+def _insert_result(connection: Connection, now: float, claim: Claim, result_set: ResultSet) -> None:
+    connection.execute(
+        insert(schema.result_set).values(
+            result_set_id=result_set.result_set_id,
+            job_id=claim.job_id,
+            study_instance_uid=claim.study_instance_uid,
+            series_instance_uid=claim.series_instance_uid,
+            model=claim.model,
+            profile=result_set.profile,
+            state=ResultState.CURRENT,
+            report=dict(result_set.report),
+            picture=result_set.picture,
+            seconds=dict(result_set.seconds),
+            server=result_set.server,
+            created_at=now,
+        )
+    )
+    connection.execute(
+        insert(schema.result_instance),
+        [
+            {
+                "sop_instance_uid": item.sop_instance_uid,
+                "result_set_id": result_set.result_set_id,
+                "position": position,
+                "kind": item.kind,
+                "sop_class_uid": item.sop_class_uid,
+                "series_instance_uid": item.series_instance_uid,
+                "transfer_syntax_uid": item.transfer_syntax_uid,
+                "path": item.path,
+                "digest": item.digest,
+            }
+            for position, item in enumerate(result_set.instances)
+        ],
+    )
+
+
+def _owe_delivery(
+    connection: Connection, now: float, result_set: ResultSet, destination: str
+) -> None:
+    delivery_id = f"{result_set.result_set_id[-32:]}:{destination}"[:64]
+    connection.execute(
+        insert(schema.delivery).values(
+            delivery_id=delivery_id,
+            result_set_id=result_set.result_set_id,
+            destination=destination,
+            state=DeliveryState.OWED,
+            due_at=now,
+            created_at=now,
+        )
+    )
+    connection.execute(
+        insert(schema.delivery_instance),
+        [
+            {
+                "delivery_id": delivery_id,
+                "sop_instance_uid": item.sop_instance_uid,
+                "state": InstanceState.OWED,
+                "at": now,
+            }
+            for item in result_set.instances
+        ],
+    )
+    put(connection, DELIVER, delivery_id, now)

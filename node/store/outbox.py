@@ -1,0 +1,113 @@
+"""The bells that are to be rung: one row for each owed piece of work, gone when it is claimed."""
+
+from collections.abc import Callable
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, literal, or_, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from node.core.job import DeliveryState, JobState, Readiness
+from node.store import schema
+from node.store.database import Database
+
+ANALYSE = "analyse"
+DELIVER = "deliver"
+
+
+class OutboxStore:
+    """Rings for what is owed.
+
+    Parameters
+    ----------
+    database
+        Where the rows are kept.
+    ring_again_s
+        A bell that nobody answered is rung again after this.
+    """
+
+    def __init__(self, database: Database, ring_again_s: float) -> None:
+        self._database = database
+        self._ring_again_s = ring_again_s
+
+    def ring_due(self, ring: Callable[[str], None]) -> int:
+        """Ring for every due row that nobody answered yet; return how many were rung.
+
+        The bell is rung inside the transaction that notes it: rung twice is harmless, noted and not
+        rung would wait for `ring_again_s`.
+
+        Raises
+        ------
+        OutOfResources
+            The database could not be written.
+        """
+        table = schema.outbox
+        with self._database.reading() as (connection, now):
+            due = and_(
+                table.c.due_at <= now,
+                or_(table.c.rung_at.is_(None), table.c.rung_at <= now - self._ring_again_s),
+            )
+            if connection.execute(select(table.c.subject).where(due).limit(1)).first() is None:
+                return 0
+        with self._database.transaction() as (connection, now):
+            rows = connection.execute(select(table.c.queue, table.c.subject).where(due)).all()
+            for row in rows:
+                ring(row.queue)
+                connection.execute(
+                    update(table)
+                    .where(table.c.queue == row.queue, table.c.subject == row.subject)
+                    .values(rung_at=now, rings=table.c.rings + 1)
+                )
+            return len(rows)
+
+    def sweep(self) -> int:
+        """Put back the bells of work that is owed and has none; return how many.
+
+        Raises
+        ------
+        OutOfResources
+            The database could not be written.
+        """
+        with self._database.transaction() as (connection, now):
+            return sum(
+                _put_back(connection, queue, table, key, now)
+                for queue, table, key in (
+                    (ANALYSE, schema.job, "job_id"),
+                    (DELIVER, schema.delivery, "delivery_id"),
+                )
+            )
+
+
+def _put_back(connection: Connection, queue: str, table: Table, key: str, now: float) -> int:
+    rung = select(literal(1)).where(
+        schema.outbox.c.queue == queue, schema.outbox.c.subject == table.c[key]
+    )
+    missing = connection.execute(select(table.c[key]).where(owed(table, now), ~rung.exists())).all()
+    for (subject,) in missing:
+        put(connection, queue, subject, now)
+    return len(missing)
+
+
+def owed(table: Table, now: float) -> ColumnElement[bool]:
+    """Return the condition under which a job or a delivery may be claimed."""
+    unheld = or_(table.c.lease_until.is_(None), table.c.lease_until < now)
+    if table is schema.delivery:
+        return and_(table.c.state == DeliveryState.OWED, table.c.due_at <= now, unheld)
+    waiting = and_(table.c.state == JobState.SCHEDULED, table.c.readiness != Readiness.INCOMPLETE)
+    return and_(or_(waiting, table.c.state == JobState.IN_PROGRESS), table.c.due_at <= now, unheld)
+
+
+def put(connection: Connection, queue: str, subject: str, due_at: float) -> None:
+    """Owe a bell, in the caller's transaction; a bell that is owed already is owed again from `due_at`."""
+    row = {"queue": queue, "subject": subject, "due_at": due_at, "rung_at": None, "rings": 0}
+    connection.execute(
+        upsert(schema.outbox)
+        .values(row)
+        .on_conflict_do_update(
+            index_elements=["queue", "subject"], set_={"due_at": due_at, "rung_at": None}
+        )
+    )
+
+
+def remove(connection: Connection, queue: str, subject: str) -> None:
+    """Note, in the caller's transaction, that the bell was answered."""
+    table = schema.outbox
+    connection.execute(delete(table).where(table.c.queue == queue, table.c.subject == subject))

@@ -1,0 +1,150 @@
+"""What people ask: lists of studies, jobs and deliveries, one study's whole story, the counts."""
+
+from typing import Any
+
+from sqlalchemy import Select, func, select
+
+from node.store import schema
+from node.store.database import Database
+
+Row = dict[str, Any]
+
+
+class Overview:
+    """Read-only questions for the command line and the status page.
+
+    Rows are plain values by column name; times are seconds since 1970.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def studies(self, limit: int = 100) -> list[Row]:
+        """Return the newest studies with how many series, instances and jobs they have."""
+        study, series, instance, job = schema.study, schema.series, schema.instance, schema.job
+
+        def count(table: Any) -> Any:
+            return (
+                select(func.count())
+                .select_from(table)
+                .where(table.c.study_instance_uid == study.c.study_instance_uid)
+                .scalar_subquery()
+            )
+
+        return self._rows(
+            select(
+                study.c.study_instance_uid,
+                study.c.peer,
+                study.c.first_at,
+                study.c.last_at,
+                count(series).label("series"),
+                count(instance).label("instances"),
+                count(job).label("jobs"),
+            )
+            .order_by(study.c.last_at.desc())
+            .limit(limit)
+        )
+
+    def jobs(self, study_instance_uid: str | None = None, limit: int = 100) -> list[Row]:
+        """Return the newest jobs, of one study or of all, with the result they made."""
+        job, result = schema.job, schema.result_set
+        question = (
+            select(
+                *(column for column in job.c if column.name != "context"),
+                result.c.result_set_id,
+                result.c.state.label("result_state"),
+                result.c.picture,
+                result.c.seconds,
+                result.c.server,
+            )
+            .outerjoin(result, result.c.job_id == job.c.job_id)
+            .order_by(job.c.created_at.desc())
+            .limit(limit)
+        )
+        if study_instance_uid is not None:
+            question = question.where(job.c.study_instance_uid == study_instance_uid)
+        return self._rows(question)
+
+    def context(self, job_id: str) -> Row:
+        """Return the context that a job was given, as `pipeline.prepare` stored it."""
+        rows = self._rows(select(schema.job.c.context).where(schema.job.c.job_id == job_id))
+        return (rows[0]["context"] or {}) if rows else {}
+
+    def deliveries(self, study_instance_uid: str | None = None, limit: int = 100) -> list[Row]:
+        """Return the newest deliveries, of one study or of all."""
+        delivery, result = schema.delivery, schema.result_set
+        question = (
+            select(delivery, result.c.study_instance_uid, result.c.job_id)
+            .join(result)
+            .order_by(delivery.c.created_at.desc())
+            .limit(limit)
+        )
+        if study_instance_uid is not None:
+            question = question.where(result.c.study_instance_uid == study_instance_uid)
+        return self._rows(question)
+
+    def result_instances(self, result_set_id: str) -> list[Row]:
+        """Return the objects of a result set, in the order of delivery."""
+        table = schema.result_instance
+        return self._rows(
+            select(table).where(table.c.result_set_id == result_set_id).order_by(table.c.position)
+        )
+
+    def report(self, result_set_id: str) -> Row:
+        """Return the report of a result set in plain values."""
+        table = schema.result_set
+        rows = self._rows(select(table.c.report).where(table.c.result_set_id == result_set_id))
+        return rows[0]["report"] if rows else {}
+
+    def story(self, study_instance_uid: str) -> list[Row]:
+        """Return everything that happened to a study, in order."""
+        table = schema.event
+        return self._rows(
+            select(table.c.at, table.c.what, table.c.detail)
+            .where(table.c.study_instance_uid == study_instance_uid)
+            .order_by(table.c.line)
+        )
+
+    def series(self, study_instance_uid: str) -> list[Row]:
+        """Return the series of a study with the evidence of their completeness."""
+        table = schema.series
+        return self._rows(select(table).where(table.c.study_instance_uid == study_instance_uid))
+
+    def study_named(self, text: str) -> str | None:
+        """Return the one study whose UID, or accession number, is or begins with `text`; None otherwise."""
+        table = schema.study
+        rows = self._rows(select(table.c.study_instance_uid, table.c.identity))
+        exact = [
+            row["study_instance_uid"]
+            for row in rows
+            if text in {row["study_instance_uid"], row["identity"].get("AccessionNumber")}
+        ]
+        begun = [
+            row["study_instance_uid"] for row in rows if row["study_instance_uid"].startswith(text)
+        ]
+        found = exact or begun
+        return found[0] if len(found) == 1 else None
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return how many there are: journal lines by outcome, series, jobs and deliveries by state."""
+        tables = {
+            "instances": schema.journal.c.outcome,
+            "series": schema.series.c.state,
+            "jobs": schema.job.c.state,
+            "deliveries": schema.delivery.c.state,
+            "outbox": schema.outbox.c.queue,
+        }
+        with self._database.reading() as (connection, _):
+            return {
+                name: {
+                    str(key): int(count)
+                    for key, count in connection.execute(
+                        select(column, func.count()).group_by(column)
+                    ).all()
+                }
+                for name, column in tables.items()
+            }
+
+    def _rows(self, question: Select[Any]) -> list[Row]:
+        with self._database.reading() as (connection, _):
+            return [dict(row) for row in connection.execute(question).mappings().all()]

@@ -1,0 +1,230 @@
+"""The tables. Times are seconds since 1970 in UTC; ``*_at`` is a moment, ``*_until`` the end of a lease."""
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Uid = String(64)
+Key = String(64)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("line", Integer, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("sop_instance_uid", Uid, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("path", String(255), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("peer", String(64), nullable=False),
+    Column("association_id", Key, nullable=False),
+    Index(None, "sop_instance_uid"),
+)
+"""One line for every C-STORE that was answered Success; triggers forbid UPDATE and DELETE."""
+
+association = Table(
+    "association",
+    metadata,
+    Column("association_id", Key, primary_key=True),
+    Column("peer", String(64), nullable=False),
+    Column("owner", Key, nullable=False),
+    Column("opened_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("outcome", String(16), nullable=False),
+)
+"""``OPEN``, ``RELEASED`` or ``BROKEN``; `owner` is the listener process."""
+
+study = Table(
+    "study",
+    metadata,
+    Column("study_instance_uid", Uid, primary_key=True),
+    Column("peer", String(64), nullable=False),
+    Column("identity", JSON, nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("first_at", Double, nullable=False),
+    Column("last_at", Double, nullable=False),
+)
+
+series = Table(
+    "series",
+    metadata,
+    Column("series_instance_uid", Uid, primary_key=True),
+    Column("study_instance_uid", Uid, ForeignKey("study.study_instance_uid"), nullable=False),
+    Column("peer", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("evidence", JSON),
+    Column("last_at", Double, nullable=False),
+    Column("closed_at", Double),
+    Column("dispatched_at", Double),
+    Index(None, "state", "dispatched_at"),
+    Index(None, "study_instance_uid"),
+)
+
+instance = Table(
+    "instance",
+    metadata,
+    Column("sop_instance_uid", Uid, primary_key=True),
+    Column("series_instance_uid", Uid, ForeignKey("series.series_instance_uid"), nullable=False),
+    Column("study_instance_uid", Uid, nullable=False),
+    Column("sop_class_uid", Uid, nullable=False),
+    Column("transfer_syntax_uid", Uid, nullable=False),
+    Column("association_id", Key, nullable=False),
+    Column("path", String(255), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("geometry", JSON, nullable=False),
+    Column("received_at", Double, nullable=False),
+    Index(None, "series_instance_uid"),
+)
+
+job = Table(
+    "job",
+    metadata,
+    Column("job_id", Key, primary_key=True),
+    Column("study_instance_uid", Uid, ForeignKey("study.study_instance_uid"), nullable=False),
+    Column("series_instance_uid", Uid, nullable=False),
+    Column("model", String(64), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("rule", String(255), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("request", Integer, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("destinations", JSON, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("readiness", String(16), nullable=False),
+    Column("reason", String(64)),
+    Column("detail", String(1024)),
+    Column("context", JSON),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("preparations", Integer, nullable=False, default=0),
+    Column("due_at", Double, nullable=False),
+    Column("transaction_uid", Uid),
+    Column("lease_until", Double),
+    Column("created_at", Double, nullable=False),
+    Column("ready_at", Double),
+    Column("claimed_at", Double),
+    Column("ended_at", Double),
+    UniqueConstraint("study_instance_uid", "model", "version", "digest", "request"),
+    Index(None, "state", "due_at"),
+)
+
+job_input = Table(
+    "job_input",
+    metadata,
+    Column("job_id", Key, ForeignKey("job.job_id"), primary_key=True),
+    Column("sop_instance_uid", Uid, primary_key=True),
+    Column("input", String(64), nullable=False),
+)
+
+result_set = Table(
+    "result_set",
+    metadata,
+    Column("result_set_id", Uid, primary_key=True),
+    Column("job_id", Key, ForeignKey("job.job_id"), nullable=False),
+    Column("study_instance_uid", Uid, nullable=False),
+    Column("series_instance_uid", Uid, nullable=False),
+    Column("model", String(64), nullable=False),
+    Column("profile", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("report", JSON, nullable=False),
+    Column("picture", String(255)),
+    Column("seconds", JSON, nullable=False),
+    Column("server", String(255), nullable=False),
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("job_id", "profile"),
+)
+
+result_instance = Table(
+    "result_instance",
+    metadata,
+    Column("sop_instance_uid", Uid, primary_key=True),
+    Column("result_set_id", Uid, ForeignKey("result_set.result_set_id"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("sop_class_uid", Uid, nullable=False),
+    Column("series_instance_uid", Uid, nullable=False),
+    Column("transfer_syntax_uid", Uid, nullable=False),
+    Column("path", String(255), nullable=False),
+    Column("digest", String(64), nullable=False),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("delivery_id", Key, primary_key=True),
+    Column("result_set_id", Uid, ForeignKey("result_set.result_set_id"), nullable=False),
+    Column("destination", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(64)),
+    Column("detail", String(1024)),
+    Column("receipt", JSON),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("due_at", Double, nullable=False),
+    Column("transaction_uid", Uid),
+    Column("lease_until", Double),
+    Column("created_at", Double, nullable=False),
+    Column("ended_at", Double),
+    UniqueConstraint("result_set_id", "destination"),
+    Index(None, "state", "due_at"),
+)
+
+delivery_instance = Table(
+    "delivery_instance",
+    metadata,
+    Column("delivery_id", Key, ForeignKey("delivery.delivery_id"), primary_key=True),
+    Column("sop_instance_uid", Uid, primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("at", Double, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("queue", String(16), primary_key=True),
+    Column("subject", Key, primary_key=True),
+    Column("due_at", Double, nullable=False),
+    Column("rung_at", Double),
+    Column("rings", Integer, nullable=False, default=0),
+)
+"""At most one outstanding bell for each owed piece of work; the row goes when the work is claimed."""
+
+event = Table(
+    "event",
+    metadata,
+    Column("line", Integer, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("study_instance_uid", Uid, nullable=False),
+    Column("what", String(64), nullable=False),
+    Column("detail", String(2048), nullable=False),
+    Index(None, "study_instance_uid"),
+)
+"""What happened to a study, in words, for `overread explain`."""
+
+role_lease = Table(
+    "role_lease",
+    metadata,
+    Column("role", String(32), primary_key=True),
+    Column("holder", Key, nullable=False),
+    Column("lease_until", Double, nullable=False),
+)
+"""Who is the keeper now."""

@@ -1,0 +1,90 @@
+"""Logs as events with fields, free of patient data by an allow-list.
+
+A field that `ALLOWED_FIELDS` does not name is dropped and counted in ``dropped_fields``: a name, an
+identifier of the patient or a date of birth cannot reach a log by accident. UIDs are allowed: they are
+what an administrator searches for, and they name no person.
+"""
+
+import logging
+import sys
+import traceback
+from typing import Any, Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict
+
+ALLOWED_FIELDS = frozenset({
+    "event", "level", "timestamp", "role", "pid",
+    "association_id", "peer", "ae_title", "address", "port", "outcome", "status",
+    "study_instance_uid", "series_instance_uid", "sop_instance_uid", "sop_class_uid", "transfer_syntax_uid",
+    "job_id", "result_set_id", "delivery_id", "destination", "transaction_uid", "model", "version", "rule",
+    "reason", "detail", "witness", "count", "bytes", "seconds", "attempt", "state", "server", "queue", "url",
+    "error", "frames", "instances", "path",
+})  # fmt: skip
+"""Every field that may stand in a log record."""
+
+MetricName = Literal[
+    "overread_instances_received_total",  # C-STOREs answered Success, by outcome
+    "overread_studies",  # studies known
+    "overread_series",  # series by state
+    "overread_jobs",  # jobs by state
+    "overread_deliveries",  # deliveries by destination and state
+    "overread_outbox",  # bells outstanding
+]
+"""The closed list of metrics; an unknown name does not type-check."""
+
+
+def set_up(role: str, stream: TextIO | None = None) -> None:
+    """Send the logs of this process to `stream` (standard error) as JSON lines.
+
+    Libraries' own records are passed on from WARNING upwards, without their arguments, because those
+    may quote datasets.
+    """
+    out = stream or sys.stderr
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _frames_only,
+            _allowed_only,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(role=role)
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(_WithoutArguments())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def log(event: str, **fields: Any) -> None:
+    """Record that something happened; `fields` outside the allow-list are dropped."""
+    structlog.get_logger().info(event, **fields)
+
+
+def log_failure(event: str, error: BaseException, **fields: Any) -> None:
+    """Record a failure by its type and the frames it passed, never by its text, which may quote data."""
+    structlog.get_logger().error(event, exc=error, **fields)
+
+
+def _frames_only(_: Any, __: str, event: EventDict) -> EventDict:
+    error = event.pop("exc", None)
+    if isinstance(error, BaseException):
+        event["error"] = type(error).__name__
+        frames = traceback.extract_tb(error.__traceback__)
+        event["frames"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-8:]]
+    return event
+
+
+def _allowed_only(_: Any, __: str, event: EventDict) -> EventDict:
+    kept = {key: value for key, value in event.items() if key in ALLOWED_FIELDS}
+    if len(kept) < len(event):
+        kept["dropped_fields"] = len(event) - len(kept)
+    return kept
+
+
+class _WithoutArguments(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return f'{{"level": "{record.levelname.lower()}", "event": "library", "path": "{record.name}"}}'
