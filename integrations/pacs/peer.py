@@ -1,0 +1,151 @@
+"""A DICOM application entity that we call, and the association with it."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pynetdicom import AE
+from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.sop_class import Verification
+
+from integrations.errors import Refused, SyntaxRefused, Unavailable
+
+_REJECTED_PERMANENT = 1
+"""A-ASSOCIATE-RJ Result (PS3.8 9.3.4): 1 is rejected-permanent, 2 rejected-transient."""
+
+_MAXIMUM_PDU_BYTES = 1 << 20
+"""What we offer to receive; a bound, because 0 would mean any length that a peer cares to declare."""
+
+_NO_CONTEXT = "NO-PRESENTATION-CONTEXT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DicomPeer:
+    """An application entity and how long we wait for it.
+
+    Parameters
+    ----------
+    ae_title, host, port
+        Called AE title and address.
+    calling_ae_title
+        The title by which we introduce ourselves.
+    connection_timeout_s
+        For the TCP connection.
+    acse_timeout_s
+        For the answer to an association or release request.
+    dimse_timeout_s
+        For the response to a message, once its bytes can have arrived.
+    """
+
+    ae_title: str
+    host: str
+    port: int
+    calling_ae_title: str = "OVERREAD"
+    connection_timeout_s: float = 10.0
+    acse_timeout_s: float = 30.0
+    dimse_timeout_s: float = 60.0
+
+    def __str__(self) -> str:
+        return f"{self.ae_title} at {self.host}:{self.port}"
+
+
+@contextlib.contextmanager
+def associated(peer: DicomPeer, contexts: Sequence[PresentationContext]) -> Iterator[Any]:
+    """Open a pynetdicom association, and release it at the end.
+
+    Parameters
+    ----------
+    contexts
+        Presentation contexts to propose; at least one is accepted when the association is given.
+
+    Raises
+    ------
+    Unavailable
+        No connection, no answer, aborted, or rejected as transient (PS3.8 9.3.4).
+    SyntaxRefused
+        The association would be accepted, but no presentation context.
+    Refused
+        Rejected as permanent (``ASSOCIATION-REJECTED``), such as a title that the peer does not know.
+    RuntimeError
+        Somebody's mistake while the association stands; nobody's to catch.
+    """
+    entity = AE(ae_title=peer.calling_ae_title)
+    entity.connection_timeout = peer.connection_timeout_s
+    entity.acse_timeout = peer.acse_timeout_s
+    entity.dimse_timeout = peer.dimse_timeout_s
+    association = entity.associate(
+        peer.host,
+        peer.port,
+        contexts=list(contexts),
+        ae_title=peer.ae_title,
+        max_pdu=_MAXIMUM_PDU_BYTES,
+    )
+    if not association.is_established:
+        _explain(peer, association)
+    try:
+        yield association
+    except RuntimeError as lost:
+        # pynetdicom's word for a request on an association that the peer has ended
+        if association.is_established:
+            raise
+        raise Unavailable(f"{peer} ended the association") from lost
+    finally:
+        association.release()
+
+
+def echo(peer: DicomPeer) -> None:
+    """Verify that the peer answers (C-ECHO, PS3.4 Annex A).
+
+    Raises
+    ------
+    Unavailable
+        It does not answer now.
+    Refused
+        It rejects us, has no verification service, or answers with a failure (``PACS-0210``).
+    """
+    with associated(peer, [build_context(Verification)]) as association:
+        status = status_of(association.send_c_echo(), peer)
+    if status != 0:
+        raise Refused(reason_code(status), f"{peer} refused the echo")
+
+
+def status_of(answer: Any, peer: DicomPeer) -> int:
+    """Read the status of a DIMSE response.
+
+    Raises
+    ------
+    Unavailable
+        There was no response: the peer timed out, aborted, or sent something else.
+    """
+    if "Status" not in answer:
+        raise Unavailable(f"{peer} did not answer a request")
+    return int(answer.Status)
+
+
+def reason_code(status: int) -> str:
+    """Name a DIMSE status as a reason code: ``PACS-A900``."""
+    return f"PACS-{status:04X}"
+
+
+def _explain(peer: DicomPeer, association: Any) -> None:
+    """Raise why an association was not established.
+
+    Raises
+    ------
+    Unavailable
+        It may work later.
+    Refused
+        It will not.
+    SyntaxRefused
+        No presentation context was accepted.
+    """
+    answer = association.acceptor.primitive
+    if answer is None:
+        raise Unavailable(f"{peer} cannot be reached, or did not answer the association request")
+    if answer.result == 0:
+        raise SyntaxRefused(_NO_CONTEXT, f"{peer} accepted no presentation context")
+    said = f"{peer} rejected the association: {answer.result_str}, {answer.reason_str}"
+    if answer.result == _REJECTED_PERMANENT:
+        raise Refused("ASSOCIATION-REJECTED", said)
+    raise Unavailable(said)

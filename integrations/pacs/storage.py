@@ -1,0 +1,176 @@
+"""Bring instances to an archive by C-STORE (PS3.4 Annex B)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pynetdicom import _config
+from pynetdicom.presentation import PresentationContext, build_context
+
+from integrations.archive import ArchiveIndex
+from integrations.destination import Progress, Receipt
+from integrations.errors import Refused, SyntaxRefused, Unavailable
+from integrations.pacs.peer import DicomPeer, associated, reason_code, status_of
+from integrations.report import Instance, Report
+
+# Given a path, pynetdicom then sends the bytes behind the file meta information as they are; otherwise it
+# decodes and encodes the dataset again, and the archive's bytes are no longer the ones whose digest we keep.
+_config.STORE_SEND_CHUNKED_DATASET = True
+
+_SUCCESS = 0x0000
+_DUPLICATE_INSTANCE = 0x0111
+_TEMPORARY = frozenset({0x0110, 0x0213})
+"""Processing failure and resource limitation (PS3.7 Annex C), besides A7xx (PS3.4 Table B.2-1)."""
+
+_WARNINGS = frozenset({0x0001, 0x0107, 0x0116, _DUPLICATE_INSTANCE})
+"""Besides Bxxx. A duplicate is no loss: whoever has our SOP Instance UID has our bytes."""
+
+_SLOWEST_BYTES_PER_S = 1 << 20
+"""pynetdicom counts its waiting time from before the transfer, so that grows with the object."""
+
+
+class StorageDestination:
+    """The `Destination` that is an archive with the Storage service.
+
+    Parameters
+    ----------
+    peer
+        The archive.
+    index
+        Where it is asked for what it holds; None when it cannot be asked.
+    """
+
+    def __init__(self, peer: DicomPeer, index: ArchiveIndex | None) -> None:
+        self._peer = peer
+        self._index = index
+
+    def deliver(
+        self,
+        report: Report,
+        instances: Sequence[Instance],
+        *,
+        in_doubt: frozenset[str],
+        progress: Progress,
+    ) -> Receipt:
+        """Send the instances in their order over one association, each file's dataset byte for byte.
+
+        Nothing is sent when one of them has no accepted presentation context: half a result set would
+        mislead. An instance in doubt is asked for first; where the archive cannot be asked, the same
+        bytes go again under the same UID.
+
+        Raises
+        ------
+        Unavailable
+            No association, no response, or out of resources (A7xx, 0110, 0213).
+        Refused
+            Another failure status, as ``PACS-A900``, or a permanent rejection.
+        SyntaxRefused
+            The archive takes no presentation context for one of them.
+        OSError
+            A file of ours cannot be read.
+        """
+        study = report.study.study_instance_uid
+        arrived = self._arrived(study, [i for i in instances if i.sop_instance_uid in in_doubt])
+        for uid in arrived:
+            progress(uid, "SENT")
+        owed = [one for one in instances if one.sop_instance_uid not in arrived]
+        remarks = self._send(owed, progress) if owed else []
+        return self._receipt(study, instances, remarks)
+
+    def withdraw(self, receipt: Receipt, reason: str) -> Receipt:
+        """Refuse: what was stored stays until rejection notes are built (IHE RAD IOCM).
+
+        Raises
+        ------
+        Refused
+            Always, ``NO-WITHDRAWAL``.
+        """
+        raise Refused("NO-WITHDRAWAL", f"{self._peer} keeps what was stored ({reason})")
+
+    def _send(self, instances: Sequence[Instance], progress: Progress) -> list[str]:
+        remarks = []
+        with associated(self._peer, _contexts(instances)) as association:
+            _require_contexts(association, instances, self._peer)
+            for number, instance in enumerate(instances, start=1):
+                progress(instance.sop_instance_uid, "SENDING")
+                status = self._store(association, instance, number)
+                _require_stored(status, instance, self._peer)
+                progress(instance.sop_instance_uid, "SENT")
+                if status != _SUCCESS:
+                    remarks.append(f"{reason_code(status)} for {instance.sop_instance_uid}")
+        return remarks
+
+    def _store(self, association: Any, instance: Instance, number: int) -> int:
+        size = instance.path.stat().st_size
+        association.dimse_timeout = self._peer.dimse_timeout_s + size / _SLOWEST_BYTES_PER_S
+        message_id = (number - 1) % 0xFFFF + 1
+        return status_of(association.send_c_store(instance.path, msg_id=message_id), self._peer)
+
+    def _arrived(self, study_instance_uid: str, doubtful: Sequence[Instance]) -> frozenset[str]:
+        """Those of the doubtful instances that the archive has; none when it cannot be asked."""
+        if not doubtful or self._index is None:
+            return frozenset()
+        try:
+            held = _held(self._index, study_instance_uid, doubtful)
+        except Refused:
+            return frozenset()
+        return held & {one.sop_instance_uid for one in doubtful}
+
+    def _receipt(
+        self, study_instance_uid: str, instances: Sequence[Instance], remarks: list[str]
+    ) -> Receipt:
+        references = tuple(one.sop_instance_uid for one in instances)
+        confirmed = False
+        try:
+            if self._index is not None:
+                held = _held(self._index, study_instance_uid, instances)
+                confirmed = held.issuperset(references)
+                if not confirmed:
+                    remarks = [*remarks, "the archive does not list every instance yet"]
+        except (Refused, Unavailable) as error:
+            # every instance was answered with success: what is missing is only the second opinion
+            remarks = [*remarks, f"not read back: {error}"]
+        return Receipt(
+            references=references, confirmed=confirmed, remark="; ".join(remarks) or None
+        )
+
+
+def _held(
+    index: ArchiveIndex, study_instance_uid: str, instances: Sequence[Instance]
+) -> frozenset[str]:
+    series = dict.fromkeys(one.series_instance_uid for one in instances)
+    return frozenset().union(*(index.instances(study_instance_uid, uid) for uid in series))
+
+
+def _contexts(instances: Sequence[Instance]) -> list[PresentationContext]:
+    """One context for each pair of class and syntax, so that the acceptor has nothing to choose."""
+    pairs = dict.fromkeys((one.sop_class_uid, one.transfer_syntax_uid) for one in instances)
+    return [build_context(sop_class, [syntax]) for sop_class, syntax in pairs]
+
+
+def _require_contexts(association: Any, instances: Sequence[Instance], peer: DicomPeer) -> None:
+    accepted = {
+        (str(context.abstract_syntax), str(context.transfer_syntax[0]))
+        for context in association.accepted_contexts
+    }
+    for one in instances:
+        if (one.sop_class_uid, one.transfer_syntax_uid) not in accepted:
+            detail = f"{peer} does not take {one.sop_class_uid} in {one.transfer_syntax_uid}"
+            raise SyntaxRefused("NO-PRESENTATION-CONTEXT", detail)
+
+
+def _require_stored(status: int, instance: Instance, peer: DicomPeer) -> None:
+    """Tell sent from refused by PS3.4 Table B.2-1 and PS3.7 Annex C.
+
+    Raises
+    ------
+    Unavailable
+        The archive is out of resources, or failed for a reason that may pass.
+    Refused
+        Any other failure.
+    """
+    if status == _SUCCESS or status in _WARNINGS or status & 0xF000 == 0xB000:
+        return
+    if status & 0xFF00 == 0xA700 or status in _TEMPORARY:
+        raise Unavailable(f"{peer} cannot store now ({reason_code(status)})")
+    detail = f"{peer} refused {instance.sop_instance_uid} of {instance.sop_class_uid}"
+    raise Refused(reason_code(status), detail)
