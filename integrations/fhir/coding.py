@@ -1,0 +1,84 @@
+"""DICOM's codes, identifiers and times in the words of FHIR."""
+
+import uuid
+from datetime import date, datetime
+
+from integrations.fhir.wire import Resource
+from integrations.report import Coding
+
+UCUM = "http://unitsofmeasure.org"
+
+_SYSTEMS = {
+    "SCT": "http://snomed.info/sct",
+    "DCM": "http://dicom.nema.org/resources/ontology/DCM",
+    "LN": "http://loinc.org",
+    "UCUM": UCUM,
+    "RADLEX": "http://radlex.org",
+    "RADELEMENT": "http://radelement.org",
+    "FMA": "http://purl.org/sig/ont/fma",
+}
+"""Coding scheme designators (PS3.16 Table 8-1) and the URIs that FHIR and DICOM give them."""
+
+_UCUM_SPELLING = {"ml": "mL", "l": "L"}
+"""UCUM allows both letters for the litre; FHIR's and LOINC's own texts use the capital one."""
+
+
+def codeable_concept(coding: Coding, *, text: str | None = None) -> Resource:
+    """Write a concept, with `text` where people should read something else than its meaning.
+
+    A private scheme (``99...``, PS3.3 8.2) has no URI, and a code without its system could be anybody's: of
+    such a concept only the text is written.
+    """
+    concept: Resource = {"text": text or coding.meaning}
+    return {"coding": [fhir_coding(coding)], **concept} if coding.scheme in _SYSTEMS else concept
+
+
+def fhir_coding(coding: Coding) -> Resource:
+    """Write one code of a scheme that has a URI.
+
+    Raises
+    ------
+    KeyError
+        The scheme has none.
+    """
+    return {"system": _SYSTEMS[coding.scheme], "code": coding.value, "display": coding.meaning}
+
+
+def ucum_code(unit: Coding) -> str:
+    """Spell a UCUM code as FHIR does."""
+    return _UCUM_SPELLING.get(unit.value, unit.value)
+
+
+def dicom_identifier(uid: str) -> Resource:
+    """Write a DICOM UID as an identifier (FHIR R4 ImagingStudy.identifier)."""
+    return {"system": "urn:dicom:uid", "value": f"urn:oid:{uid}"}
+
+
+def derived_uid(*parts: str) -> str:
+    """Derive a UID that stands for `parts`, the same at every call (PS3.5 B.2: UUID under 2.25)."""
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, '|'.join(parts)).int}"
+
+
+def full_url(identifier: Resource) -> str:
+    """Name a resource inside a transaction bundle, the same at every call."""
+    return f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, identifier['value'])}"
+
+
+def date_time(value: date | datetime) -> str:
+    """Write a FHIR dateTime: a time only together with its offset, else the date alone."""
+    if isinstance(value, datetime):
+        return value.isoformat() if value.utcoffset() is not None else value.date().isoformat()
+    return value.isoformat()
+
+
+def instant(value: datetime) -> str:
+    """Write a FHIR instant.
+
+    Raises
+    ------
+    ValueError
+        The time has no offset, so it is no instant.
+    """
+    if value.utcoffset() is None:
+        raise ValueError("an instant needs an offset from UTC")
+    return value.isoformat(timespec="milliseconds")

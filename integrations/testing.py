@@ -1,0 +1,191 @@
+"""Destinations and records in memory, for tests of whoever uses this library.
+
+They keep the promises of the real ones: the contract suites of this project run on both.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from integrations.context import RecordContext
+from integrations.destination import Progress, Receipt
+from integrations.errors import IntegrationError, NotVerified, Refused
+from integrations.report import Instance, PatientIdentity, Report, UsedValue
+
+
+@dataclass(slots=True)
+class MemoryArchive:
+    """A `Destination` and `ArchiveIndex` that keeps bytes and counts what it was sent.
+
+    Parameters
+    ----------
+    failures
+        Raised instead of taking the next instances, one each; None in it takes one.
+    answers
+        False: it stores, but refuses to say what it holds.
+    """
+
+    failures: list[IntegrationError | None] = field(default_factory=list)
+    answers: bool = True
+    stored: dict[str, bytes] = field(default_factory=dict)
+    """The bytes that it has, by SOP Instance UID."""
+    sent: list[str] = field(default_factory=list)
+    """SOP Instance UIDs in the order of their arrival, again for every arrival."""
+    _series: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+
+    def instances(self, study_instance_uid: str, series_instance_uid: str) -> frozenset[str]:
+        """SOP Instance UIDs of a series; empty when it does not know it.
+
+        Raises
+        ------
+        Refused
+            It was told not to answer.
+        """
+        if not self.answers:
+            raise Refused("NO-QUERY", "the archive does not answer queries")
+        return frozenset(self._series.get((study_instance_uid, series_instance_uid), ()))
+
+    def deliver(
+        self,
+        report: Report,
+        instances: Sequence[Instance],
+        *,
+        in_doubt: frozenset[str],
+        progress: Progress,
+    ) -> Receipt:
+        """Keep the instances; one in doubt that it has is not taken again.
+
+        Raises
+        ------
+        IntegrationError
+            What it was told to raise.
+        """
+        study = report.study.study_instance_uid
+        for one in instances:
+            uid = one.sop_instance_uid
+            if self.answers and uid in in_doubt and uid in self.stored:
+                progress(uid, "SENT")
+                continue
+            progress(uid, "SENDING")
+            failure = self.failures.pop(0) if self.failures else None
+            if failure is not None:
+                raise failure
+            self.sent.append(uid)
+            self.stored[uid] = one.path.read_bytes()
+            self._series.setdefault((study, one.series_instance_uid), set()).add(uid)
+            progress(uid, "SENT")
+        references = tuple(one.sop_instance_uid for one in instances)
+        remark = None if self.answers else "not read back"
+        return Receipt(references=references, confirmed=self.answers, remark=remark)
+
+    def withdraw(self, receipt: Receipt, reason: str) -> Receipt:
+        """Refuse, as the real archive does.
+
+        Raises
+        ------
+        Refused
+            Always, ``NO-WITHDRAWAL``.
+        """
+        raise Refused("NO-WITHDRAWAL", f"{len(receipt.references)} instances stay ({reason})")
+
+
+@dataclass(slots=True)
+class MemoryReports:
+    """A `Destination` that keeps reports, each result set once.
+
+    Parameters
+    ----------
+    failures
+        Raised instead of taking the next reports, one each; None in it takes one.
+    """
+
+    failures: list[IntegrationError | None] = field(default_factory=list)
+    reports: dict[str, Report] = field(default_factory=dict)
+    """By result set UID."""
+
+    def deliver(
+        self,
+        report: Report,
+        instances: Sequence[Instance],
+        *,
+        in_doubt: frozenset[str],
+        progress: Progress,
+    ) -> Receipt:
+        """Keep the report of a verified patient, unless its result set is there.
+
+        Raises
+        ------
+        Refused
+            ``PATIENT-NOT-VERIFIED``.
+        IntegrationError
+            What it was told to raise.
+        """
+        if report.record_patient is None:
+            raise Refused("PATIENT-NOT-VERIFIED", "no patient of the record is the study's")
+        failure = self.failures.pop(0) if self.failures else None
+        if failure is not None:
+            raise failure
+        standing = report.result_set_uid in self.reports
+        self.reports.setdefault(report.result_set_uid, report)
+        number = list(self.reports).index(report.result_set_uid) + 1
+        remark = "it was there already" if standing else None
+        return Receipt(references=(f"DiagnosticReport/{number}",), confirmed=True, remark=remark)
+
+    def withdraw(self, receipt: Receipt, reason: str) -> Receipt:
+        """Refuse, as the real server does.
+
+        Raises
+        ------
+        Refused
+            Always, ``NO-WITHDRAWAL``.
+        """
+        raise Refused("NO-WITHDRAWAL", f"{receipt.references[0]} stays ({reason})")
+
+
+@dataclass(slots=True)
+class MemoryRecord:
+    """A `Record` whose patients are who the study says they are, unless told otherwise.
+
+    Parameters
+    ----------
+    patients
+        Their features, by (Issuer of Patient ID, Patient ID).
+    contradictions
+        Reason code (``NAME-DIFFERS``) of each patient who is not the study's, by the same key.
+    failure
+        Raised instead of every answer; None to answer.
+    """
+
+    patients: Mapping[tuple[str | None, str], Mapping[str, UsedValue]] = field(default_factory=dict)
+    contradictions: Mapping[tuple[str | None, str], str] = field(default_factory=dict)
+    failure: IntegrationError | None = None
+
+    def context(
+        self,
+        patient: PatientIdentity,
+        features: Sequence[str],
+        at: date | datetime,
+    ) -> RecordContext:
+        """Give the features of a known patient.
+
+        Raises
+        ------
+        NotVerified
+            ``NO-PATIENT``, or the reason that it was told.
+        IntegrationError
+            What it was told to raise.
+        """
+        if self.failure is not None:
+            raise self.failure
+        key = (patient.issuer_of_patient_id, patient.patient_id)
+        if key in self.contradictions:
+            raise NotVerified(self.contradictions[key], "the record's patient is not the study's")
+        if key not in self.patients:
+            raise NotVerified("NO-PATIENT", "no patient has the identifier")
+        known = self.patients[key]
+        return RecordContext(
+            patient=f"Patient/{list(self.patients).index(key) + 1}",
+            patient_version="1",
+            values={name: known[name] for name in features if name in known},
+            missing={name: "FEATURE-NOT-SUPPORTED" for name in features if name not in known},
+        )
