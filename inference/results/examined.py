@@ -1,0 +1,74 @@
+"""What the gate's rules look at."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydicom import DataElement, Dataset, dcmread
+
+from inference.geometry import Plane
+from inference.results.headers import decoded
+from inference.results.modules import IDENTITY
+from inference.results.objects import Kind, ResultObject
+from inference.volume import Series
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """One object, read back from its bytes.
+
+    Parameters
+    ----------
+    elements
+        All data elements of `dataset`, those of its sequences among them.
+    """
+
+    kind: Kind
+    dataset: Dataset
+    elements: tuple[DataElement, ...]
+
+    @classmethod
+    def of(cls, item: ResultObject) -> "Examined":
+        """Read an object from its bytes."""
+        dataset = dcmread(io.BytesIO(item.encoded))
+        return cls(kind=item.kind, dataset=dataset, elements=tuple(dataset.iterall()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The source of a result, as its rules need it.
+
+    Parameters
+    ----------
+    series
+        The series itself.
+    identities
+        `IDENTITY` of each of its instances, decoded.
+    planes
+        The plane of each frame, by SOP Instance UID and frame number.
+    sop_classes
+        SOP Class UID of each instance, by SOP Instance UID.
+    """
+
+    series: Series
+    identities: tuple[Dataset, ...]
+    planes: Mapping[tuple[str, int], Plane]
+    sop_classes: Mapping[str, str]
+
+    @property
+    def header(self) -> Dataset:
+        """The first slice's header."""
+        return self.series.headers[0]
+
+    @classmethod
+    def of(cls, series: Series) -> "Source":
+        """Read what the rules need from a series."""
+        return cls(
+            series=series,
+            identities=tuple(decoded(header, IDENTITY) for header in series.headers),
+            planes={
+                (str(series.headers[where].SOPInstanceUID), number): plane
+                for plane, (where, number) in zip(series.planes, series.frames, strict=True)
+            },
+            sop_classes={str(h.SOPInstanceUID): str(h.SOPClassUID) for h in series.headers},
+        )

@@ -1,0 +1,53 @@
+"""One result as a set of DICOM objects that reference each other."""
+
+import hashlib
+from pathlib import Path
+
+from inference.findings import Result
+from inference.results.objects import (
+    Kind,
+    ResultObject,
+    ResultObjects,
+    ResultRequest,
+    StoredObject,
+)
+from inference.results.part10 import as_object
+from inference.results.report import report
+from inference.results.segmentation import segmentation
+
+
+def build(result: Result, request: ResultRequest) -> ResultObjects:
+    """Make the objects of a result, in the order of their delivery: the report last.
+
+    The same arguments give the same bytes. Nothing here is fit to be sent before `gate.check`.
+    """
+    segments = segmentation(result, request)
+    objects = [] if segments is None else [as_object(Kind.SEG, segments)]
+    return (*objects, as_object(Kind.SR, report(result, request, segments)))
+
+
+def write(objects: ResultObjects, folder: Path) -> tuple[StoredObject, ...]:
+    """Write each object's bytes to ``<SOP Instance UID>.dcm`` in `folder`, which exists.
+
+    Making them durable is the caller's part.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written; the caller tries again later.
+    """
+    return tuple(_write(item, folder) for item in objects)
+
+
+def _write(item: ResultObject, folder: Path) -> StoredObject:
+    path = folder / f"{item.sop_instance_uid}.dcm"
+    path.write_bytes(item.encoded)
+    return StoredObject(
+        kind=item.kind,
+        sop_class_uid=item.sop_class_uid,
+        sop_instance_uid=item.sop_instance_uid,
+        series_instance_uid=item.series_instance_uid,
+        transfer_syntax_uid=item.transfer_syntax_uid,
+        path=path,
+        sha256=hashlib.sha256(item.encoded).hexdigest(),
+    )
