@@ -41,9 +41,9 @@ class KeySlice:
         Index into the slices of the volume.
     contour
         Closed outline of the largest region, shape ``(points, 2)``, as (column, row) in pixels with
-        (0.5, 0.5) at the centre of the first pixel (PS3.3 C.10.5.1.2); the first point stands again at the end.
+        (0.5, 0.5) at the centre of the first pixel (PS3.3 C.18.6.1.2); the first point stands again at the end.
     measurements
-        Planar values (area), each of them only here.
+        Planar values of the outlined region (area), each of them only here.
     """
 
     index: int

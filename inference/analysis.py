@@ -1,0 +1,156 @@
+"""One analysis: series and context in, findings out. The whole pipeline on one screen."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.card import Card, Segment
+from inference.context import Context
+from inference.errors import ModelFailed, SeriesUnusable
+from inference.findings import Finding, Result
+from inference.measurements import key_slice, volume
+from inference.postprocess import clean, onto_source
+from inference.preprocess import Grid, grid_for, onto
+from inference.server import ModelServer, Output
+from inference.uids import UUID_ROOT, derived_uid
+from inference.volume import Series, Volume, load_volume
+
+MASK = "mask"
+"""Output that every model gives: uint8, segment numbers, on the grid of its inputs."""
+
+FORWARD_SECONDS = "forward_seconds"
+"""Output that every model gives: two float32, the seconds in its networks (0 for one that it did not need)."""
+
+
+def analyse(
+    card: Card,
+    inputs: Mapping[str, Series],
+    context: Context,
+    prior: Result | None,
+    *,
+    server: ModelServer,
+    uid_root: str = UUID_ROOT,
+) -> Result:
+    """Run a model on the series of a study.
+
+    The model is given each of the card's inputs as a tensor of the input's name, all of them on one grid:
+    the first input's, in the card's axes and voxel size.
+
+    Parameters
+    ----------
+    card
+        The model.
+    inputs
+        One series for each input of the card, by its name. The mask lies on the first.
+    context
+        What is known of the patient; stands in the result.
+    prior
+        An earlier result of the same patient, for models that compare. None of today's does.
+    server
+        Runs the networks.
+    uid_root
+        Root of the tracking UIDs, which are the same for the same study, series, model and segment.
+
+    Raises
+    ------
+    SeriesUnusable
+        The data cannot answer the question; the job is parked with the reason code.
+    ServerUnavailable
+        The server did not answer in time; the job is tried again later.
+    ModelFailed
+        The model raised or answered nonsense; the job is parked.
+    """
+    clock = _Stopwatch()
+    series = _in_order(card, inputs)
+    with clock.stage("read"):
+        volumes = {name: load_volume(one) for name, one in series.items()}
+    with clock.stage("preprocess"):
+        source, grid = _grids(card, next(iter(volumes.values())))
+        tensors = {name: onto(grid, one) for name, one in volumes.items()}
+    with clock.stage("server"):
+        answer = server.infer(card.folder.name, tensors, _outputs(grid), timeout_s=card.timeout_s)
+    clock.seconds["forward"] = _forward_seconds(answer)
+    with clock.stage("postprocess"):
+        mask = onto_source(card, clean(card, answer[MASK]), grid, source)
+    with clock.stage("measure"):
+        first = next(iter(series.values()))
+        findings = tuple(_finding(card, first, mask, one, uid_root) for one in card.segments)
+    return Result(
+        card=card,
+        series=first,
+        mask=mask,
+        findings=findings,
+        context=context,
+        server=server.name,
+        seconds=clock.seconds,
+    )
+
+
+def _in_order(card: Card, inputs: Mapping[str, Series]) -> dict[str, Series]:
+    missing = [wanted.name for wanted in card.inputs if wanted.name not in inputs]
+    if missing:
+        raise SeriesUnusable("MISSING-INPUT", f"{card.name} needs {', '.join(missing)} as well")
+    series = {wanted.name: inputs[wanted.name] for wanted in card.inputs}
+    frames = {str(one.headers[0].FrameOfReferenceUID) for one in series.values()}
+    if len(frames) > 1:
+        raise SeriesUnusable(
+            "MIXED-FRAME-OF-REFERENCE", "the inputs do not share one Frame of Reference UID"
+        )
+    return series
+
+
+def _grids(card: Card, first: Volume) -> tuple[Grid, Grid]:
+    slices, rows, columns = first.voxels.shape
+    return Grid(affine=first.affine, shape=(slices, rows, columns)), grid_for(card, first)
+
+
+def _outputs(grid: Grid) -> tuple[Output, Output]:
+    return (
+        Output(name=MASK, shape=grid.shape, dtype=np.dtype(np.uint8)),
+        Output(name=FORWARD_SECONDS, shape=(2,), dtype=np.dtype(np.float32)),
+    )
+
+
+def _forward_seconds(answer: Mapping[str, NDArray[Any]]) -> float:
+    seconds = float(answer[FORWARD_SECONDS].sum())
+    if not np.isfinite(seconds):
+        raise ModelFailed(f"the output {FORWARD_SECONDS} is no number: the answer was not written")
+    return seconds
+
+
+def _finding(
+    card: Card, series: Series, mask: NDArray[np.uint8], segment: Segment, uid_root: str
+) -> Finding:
+    header = series.headers[0]
+    region = mask == segment.number
+    present = bool(region.any())
+    return Finding(
+        segment=segment,
+        tracking_identifier=f"{card.name}: {segment.label}",
+        tracking_uid=derived_uid(
+            str(header.StudyInstanceUID),
+            str(header.SeriesInstanceUID),
+            card.name,
+            str(segment.number),
+            root=uid_root,
+        ),
+        present=present,
+        measurements=(volume(region, series.affine),) if present else (),
+        key_slice=key_slice(region, series.affine) if present else None,
+    )
+
+
+@dataclass(slots=True)
+class _Stopwatch:
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start

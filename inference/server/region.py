@@ -1,0 +1,96 @@
+"""System shared memory that carries the tensors of one request to a server on the same machine."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tritonclient.grpc as triton
+from numpy.typing import NDArray
+from tritonclient.utils import np_to_triton_dtype, shared_memory, triton_to_np_dtype
+
+from inference.errors import ModelFailed
+from inference.server.protocol import Output, Tensors, check
+
+_ALIGNMENT = 64
+_UNWRITTEN = 0xFF
+"""What the space of an output holds before the server writes: no segment number, and NaN as a float."""
+
+
+class Region:
+    """System shared memory for the tensors of one request, gone when the `with` ends."""
+
+    def __init__(self, inputs: Tensors, outputs: Sequence[Output]) -> None:
+        self.name = f"overread-{uuid.uuid4().hex}"
+        self._inputs = inputs
+        self._outputs = outputs
+        sizes = [tensor.nbytes for tensor in inputs.values()] + [out.nbytes for out in outputs]
+        self._offsets = [0]
+        for size in sizes:
+            self._offsets.append(self._offsets[-1] + -(-size // _ALIGNMENT) * _ALIGNMENT)
+        self.nbytes = self._offsets[-1]
+        self._handle: Any = None
+
+    def __enter__(self) -> "Region":
+        self._handle = shared_memory.create_shared_memory_region(
+            self.name, self.name, self.nbytes, create_only=True
+        )
+        for tensor, offset in zip(self._inputs.values(), self._offsets, strict=False):
+            shared_memory.set_shared_memory_region(self._handle, [tensor], offset)
+        answers = self._offsets[len(self._inputs)]
+        blank = np.full(self.nbytes - answers, _UNWRITTEN, np.uint8)
+        shared_memory.set_shared_memory_region(self._handle, [blank], answers)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shared_memory.destroy_shared_memory_region(self._handle)
+
+    def asked(self) -> list[triton.InferInput]:
+        """Where the server finds each input."""
+        asked = []
+        for (name, tensor), offset in zip(self._inputs.items(), self._offsets, strict=False):
+            item = described(name, tensor)
+            item.set_shared_memory(self.name, tensor.nbytes, offset)
+            asked.append(item)
+        return asked
+
+    def wanted(self) -> list[triton.InferRequestedOutput]:
+        """Where the server writes each output."""
+        wanted = []
+        for output, offset in self._places():
+            item = triton.InferRequestedOutput(output.name)
+            item.set_shared_memory(self.name, output.nbytes, offset)
+            wanted.append(item)
+        return wanted
+
+    def answers(self, answer: Any) -> dict[str, NDArray[Any]]:
+        """Copy the outputs out of the region.
+
+        Raises
+        ------
+        ModelFailed
+            An output is missing or does not fill its place.
+        """
+        arrays = {}
+        for output, offset in self._places():
+            said = answer.get_output(output.name)
+            if said is None:
+                raise ModelFailed(f"the model gave no output {output.name}")
+            written = said.parameters["shared_memory_byte_size"].int64_param
+            if written != output.nbytes:
+                raise ModelFailed(
+                    f"the output {output.name} has {written} bytes, not {output.nbytes} as expected"
+                )
+            check(output, said.shape, np.dtype(triton_to_np_dtype(said.datatype)))
+            arrays[output.name] = shared_memory.get_contents_as_numpy(
+                self._handle, output.dtype, output.shape, offset
+            ).copy()
+        return arrays
+
+    def _places(self) -> Iterator[tuple[Output, int]]:
+        return zip(self._outputs, self._offsets[len(self._inputs) : -1], strict=True)
+
+
+def described(name: str, tensor: NDArray[Any]) -> triton.InferInput:
+    """Name, shape and type of an input, without its values."""
+    return triton.InferInput(name, list(tensor.shape), np_to_triton_dtype(tensor.dtype))
