@@ -1,0 +1,65 @@
+"""What every archive index promises, held on the double and on real archives alike."""
+
+from pathlib import Path
+
+import pytest
+
+from integrations.archive import ArchiveIndex
+from integrations.destination import Destination
+from integrations.pacs.peer import DicomPeer
+from integrations.pacs.query import DicomArchiveIndex
+from integrations.pacs.storage import StorageDestination
+from integrations.testing import MemoryArchive
+from tests.peers.orthanc import Orthanc
+from tests.peers.receiver import Receiver
+from tests.unit.integrations.samples import report, write_instances
+
+
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("receiver", marks=pytest.mark.peers),
+        pytest.param("orthanc", marks=pytest.mark.peers),
+    ]
+)
+def archive(request: pytest.FixtureRequest) -> tuple[Destination, ArchiveIndex]:
+    if request.param == "memory":
+        double = MemoryArchive()
+        return double, double
+    server: Receiver | Orthanc = request.getfixturevalue(request.param)
+    port = server.port if isinstance(server, Receiver) else server.dicom_port
+    peer = DicomPeer(ae_title=server.ae_title, host="127.0.0.1", port=port)
+    return StorageDestination(peer, None), DicomArchiveIndex(peer)
+
+
+def _ignore(sop_instance_uid: str, state: str) -> None:
+    """Take no note of the progress."""
+
+
+def test_lists_every_instance_of_a_series_and_none_of_another(
+    archive: tuple[Destination, ArchiveIndex], tmp_path: Path
+) -> None:
+    destination, index = archive
+    of, other = report(1), report(2)
+    instances = write_instances(tmp_path, of, uids=("1", "2", "3", "4"))
+    others = write_instances(tmp_path, other)
+    destination.deliver(of, instances, in_doubt=frozenset(), progress=_ignore)
+    destination.deliver(other, others, in_doubt=frozenset(), progress=_ignore)
+    series = instances[1].series_instance_uid
+    expected = frozenset(one.sop_instance_uid for one in instances[1:])
+    assert index.instances(of.study.study_instance_uid, series) == expected
+
+
+def test_an_unknown_series_is_empty(archive: tuple[Destination, ArchiveIndex]) -> None:
+    _, index = archive
+    assert index.instances("2.25.404", "2.25.405") == frozenset()
+
+
+def test_a_series_is_not_found_under_another_study(
+    archive: tuple[Destination, ArchiveIndex], tmp_path: Path
+) -> None:
+    destination, index = archive
+    of = report(3)
+    instances = write_instances(tmp_path, of)
+    destination.deliver(of, instances, in_doubt=frozenset(), progress=_ignore)
+    assert index.instances("2.25.404", instances[0].series_instance_uid) == frozenset()

@@ -1,0 +1,205 @@
+"""What every destination promises, held on the doubles and on the real peers alike."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from integrations.archive import ArchiveIndex
+from integrations.destination import Destination
+from integrations.errors import NotVerified, Refused
+from integrations.fhir.client import FhirClient
+from integrations.fhir.destination import FhirDestination
+from integrations.pacs.peer import DicomPeer
+from integrations.pacs.query import DicomArchiveIndex
+from integrations.pacs.storage import StorageDestination
+from integrations.report import Report
+from integrations.testing import MemoryArchive, MemoryReports
+from tests.peers.orthanc import Orthanc
+from tests.peers.receiver import Receiver
+from tests.peers.sekmet import Sekmet
+from tests.unit.integrations.samples import colin, report, write_instances
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """An archive under test: how to bring something there, and what it says it has."""
+
+    destination: Destination
+    index: ArchiveIndex
+    arrivals: Callable[[], list[str]] | None
+    """Every arrival in order; None where the peer does not tell."""
+
+
+def _dicom(port: int, ae_title: str) -> tuple[StorageDestination, DicomArchiveIndex]:
+    peer = DicomPeer(ae_title=ae_title, host="127.0.0.1", port=port)
+    index = DicomArchiveIndex(peer)
+    return StorageDestination(peer, index), index
+
+
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("receiver", marks=pytest.mark.peers),
+        pytest.param("orthanc", marks=pytest.mark.peers),
+    ]
+)
+def archive(request: pytest.FixtureRequest) -> Archive:
+    if request.param == "memory":
+        double = MemoryArchive()
+        return Archive(destination=double, index=double, arrivals=lambda: list(double.sent))
+    if request.param == "receiver":
+        receiver: Receiver = request.getfixturevalue("receiver")
+        storage, index = _dicom(receiver.port, receiver.ae_title)
+        return Archive(
+            destination=storage,
+            index=index,
+            arrivals=lambda: [one.sop_instance_uid for one in receiver.received],
+        )
+    server: Orthanc = request.getfixturevalue("orthanc")
+    storage, index = _dicom(server.dicom_port, server.ae_title)
+    return Archive(destination=storage, index=index, arrivals=None)
+
+
+class Steps:
+    """Records the progress that a destination tells."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def __call__(self, sop_instance_uid: str, state: str) -> None:
+        self.told.append((sop_instance_uid, state))
+
+
+@pytest.fixture
+def steps() -> Steps:
+    return Steps()
+
+
+def test_instances_arrive_in_order_and_are_confirmed(
+    archive: Archive, steps: Steps, tmp_path: Path
+) -> None:
+    of = report()
+    instances = write_instances(tmp_path, of, uids=("3", "1", "2"))
+    uids = [one.sop_instance_uid for one in instances]
+    receipt = archive.destination.deliver(of, instances, in_doubt=frozenset(), progress=steps)
+    assert receipt.references == tuple(uids)
+    assert receipt.confirmed
+    assert receipt.remark is None
+    assert steps.told == [(uid, state) for uid in uids for state in ("SENDING", "SENT")]
+    if archive.arrivals is not None:
+        assert archive.arrivals() == uids
+    for one in instances:
+        held = archive.index.instances(of.study.study_instance_uid, one.series_instance_uid)
+        assert one.sop_instance_uid in held
+
+
+def test_an_instance_in_doubt_that_arrived_is_not_sent_again(
+    archive: Archive, steps: Steps, tmp_path: Path
+) -> None:
+    of = report()
+    instances = write_instances(tmp_path, of)
+    first, second = (one.sop_instance_uid for one in instances)
+    archive.destination.deliver(of, instances[:1], in_doubt=frozenset(), progress=Steps())
+    receipt = archive.destination.deliver(
+        of, instances, in_doubt=frozenset({first, second}), progress=steps
+    )
+    assert receipt.confirmed
+    assert steps.told == [(first, "SENT"), (second, "SENDING"), (second, "SENT")]
+    if archive.arrivals is not None:
+        assert archive.arrivals() == [first, second]
+
+
+def test_an_instance_sent_twice_has_one_effect(archive: Archive, tmp_path: Path) -> None:
+    of = report()
+    instances = write_instances(tmp_path, of)
+    for _ in range(2):
+        receipt = archive.destination.deliver(of, instances, in_doubt=frozenset(), progress=Steps())
+        assert receipt.confirmed
+    held = [
+        archive.index.instances(of.study.study_instance_uid, one.series_instance_uid)
+        for one in instances
+    ]
+    assert held == [frozenset({one.sop_instance_uid}) for one in instances]
+
+
+def test_an_archive_takes_nothing_back(archive: Archive, tmp_path: Path) -> None:
+    of = report()
+    receipt = archive.destination.deliver(
+        of, write_instances(tmp_path, of), in_doubt=frozenset(), progress=Steps()
+    )
+    with pytest.raises(Refused) as refused:
+        archive.destination.withdraw(receipt, "superseded")
+    assert refused.value.reason == "NO-WITHDRAWAL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reports:
+    """A record under test, and how many reports it holds."""
+
+    destination: Destination
+    patient: str
+    count: Callable[[], int]
+
+
+@pytest.fixture(params=["memory", pytest.param("sekmet", marks=pytest.mark.peers)])
+def reports(request: pytest.FixtureRequest) -> Iterator[Reports]:
+    if request.param == "memory":
+        double = MemoryReports()
+        yield Reports(
+            destination=double, patient="Patient/colin", count=lambda: len(double.reports)
+        )
+        return
+    server: Sekmet = request.getfixturevalue("sekmet")
+    before = server.count("DiagnosticReport")
+    server.put(colin())
+    with FhirClient(server.base_url) as client:
+        yield Reports(
+            destination=FhirDestination(client),
+            patient="Patient/colin",
+            count=lambda: server.count("DiagnosticReport") - before,
+        )
+
+
+def _own_report(patient: str | None) -> Report:
+    """Give a report with identifiers that no earlier test has written."""
+    number = uuid4().int % 10**9
+    return replace(report(number), record_patient=patient)
+
+
+def test_a_report_is_written_once_however_often_it_is_brought(reports: Reports) -> None:
+    of = _own_report(reports.patient)
+    told = Steps()
+    first = reports.destination.deliver(of, [], in_doubt=frozenset(), progress=told)
+    second = reports.destination.deliver(of, [], in_doubt=frozenset(), progress=told)
+    assert reports.count() == 1
+    assert first.confirmed
+    assert second.confirmed
+    assert first.references[0].startswith("DiagnosticReport/")
+    assert second.references[0] == first.references[0]
+    assert (first.remark, second.remark) == (None, "it was there already")
+
+
+def test_two_result_sets_are_two_reports(reports: Reports) -> None:
+    for _ in range(2):
+        of = _own_report(reports.patient)
+        reports.destination.deliver(of, [], in_doubt=frozenset(), progress=Steps())
+    assert reports.count() == 2
+
+
+def test_nothing_is_written_without_a_verified_patient(reports: Reports) -> None:
+    with pytest.raises(Refused) as refused:
+        reports.destination.deliver(_own_report(None), [], in_doubt=frozenset(), progress=Steps())
+    assert refused.value.reason == "PATIENT-NOT-VERIFIED"
+    assert not isinstance(refused.value, NotVerified)
+    assert reports.count() == 0
+
+
+def test_a_record_takes_nothing_back(reports: Reports) -> None:
+    of = _own_report(reports.patient)
+    receipt = reports.destination.deliver(of, [], in_doubt=frozenset(), progress=Steps())
+    with pytest.raises(Refused) as refused:
+        reports.destination.withdraw(receipt, "superseded")
+    assert refused.value.reason == "NO-WITHDRAWAL"
