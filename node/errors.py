@@ -4,7 +4,8 @@ NodeError
 ├── SettingsInvalid      the administrator mends the configuration; all errors are told at once
 ├── Rejected             the sender is told, by the DIMSE status that the error names
 │   ├── OutOfResources       A700: it will try again
-│   └── NotUnderstood        C000: the data contradicts itself or its command
+│   ├── DoesNotMatch         A900: the data set is not what its command announced
+│   └── NotUnderstood        C000: the data set cannot be read, or lacks what identifies it
 ├── IllegalTransition    a bug: a state was to change in a way that the tables of `core.job` forbid
 └── LeaseLost            another worker owns the work now; what was made is discarded
 """
@@ -36,8 +37,12 @@ class OutOfResources(Rejected):
     """The instance could not be made safe now (disk, journal, index); the sender tries again."""
 
 
+class DoesNotMatch(Rejected):
+    """The data set names another SOP class or instance than the command that brought it."""
+
+
 class NotUnderstood(Rejected):
-    """The instance contradicts itself, its command set, or the rules for UIDs."""
+    """The data set cannot be read, or the UIDs that identify it are absent or malformed."""
 
 
 class IllegalTransition(NodeError):

@@ -25,7 +25,6 @@ ALLOWED_FIELDS = frozenset({
 
 MetricName = Literal[
     "overread_instances_received_total",  # C-STOREs answered Success, by outcome
-    "overread_studies",  # studies known
     "overread_series",  # series by state
     "overread_jobs",  # jobs by state
     "overread_deliveries",  # deliveries by destination and state

@@ -18,6 +18,21 @@ def new_uid() -> str:
     return f"2.25.{uuid.uuid4().int}"
 
 
+def data_set_digest(data: bytes) -> str:
+    """SHA-256 of the data set in a DICOM file, without preamble and File Meta Information.
+
+    The file meta names the software that wrote the file, so the same object from two associations may
+    differ there. (PS3.10 7.1: 128 bytes, ``DICM``, then (0002,0000), whose value counts the rest.)
+
+    Parameters
+    ----------
+    data
+        A whole file that the node wrote itself.
+    """
+    start = 144 + int.from_bytes(data[140:144], "little")
+    return hashlib.sha256(memoryview(data)[start:]).hexdigest()
+
+
 def input_digest(instances: Iterable[tuple[str, str]]) -> str:
     """SHA-256 over the inputs of a job.
 

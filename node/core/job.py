@@ -115,8 +115,6 @@ class JobRequest:
         `core.identifiers.input_digest` over all inputs.
     request
         0 when a rule asked.
-    revision
-        How many earlier jobs asked the same of this study with other inputs.
     destinations
         Names of the peers that get the result.
     canceled
@@ -154,6 +152,8 @@ class Claim:
         The study's identifying attributes, as received.
     attempt
         1 for the first claim of this job.
+    lost_leases
+        How many workers claimed this job and were not heard of again.
     revision
         How many result sets this study has from the same model already.
     """
@@ -168,6 +168,7 @@ class Claim:
     request: int
     revision: int
     attempt: int
+    lost_leases: int
     files: Mapping[str, tuple[str, ...]]
     context: Mapping[str, Any]
     identity: Mapping[str, Any]

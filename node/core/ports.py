@@ -26,17 +26,8 @@ class Files(Protocol):
 
     root: Path
 
-    def keep(self, header: Header, data: bytes) -> str:
+    def keep(self, header: Header, data: bytes, digest: str) -> str:
         """Make `data` durable under its final name; return the path relative to `root`.
-
-        Raises
-        ------
-        OutOfResources
-            The disk would not take it.
-        """
-
-    def keep_aside(self, header: Header, data: bytes, digest: str) -> str:
-        """Make the bytes of a conflicting instance durable beside the store.
 
         Raises
         ------
@@ -204,7 +195,7 @@ class Deliveries(Protocol):
 class Outbox(Protocol):
     """The bells that are to be rung."""
 
-    def ring_due(self, ring: Callable[[str], None]) -> int:
+    def ring_due(self, ring: Callable[[str], bool]) -> int:
         """Ring for every due row that nobody answered yet; return how many were rung."""
 
     def sweep(self) -> int:

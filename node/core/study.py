@@ -127,6 +127,26 @@ class Received:
     peer: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """One instance as it came over an association.
+
+    Parameters
+    ----------
+    header
+        Its head.
+    data
+        The whole file, Part 10, with the data set exactly as received.
+    association_id, peer
+        Who brought it.
+    """
+
+    header: Header
+    data: bytes
+    association_id: str
+    peer: str
+
+
 class Outcome(StrEnum):
     """What became of a C-STORE that was answered Success; every one is journaled."""
 

@@ -2,10 +2,11 @@
 
 ::
 
-    instances/<study>/<series>/<sop instance>.dcm     as received
-    conflicts/<sop instance>.<digest>.dcm             same UID, other content: kept, never used
-    results/<result set>/<name>                       as created
-    incoming/                                         half-written; emptied at start-up
+    instances/<study>/<series>/<sop instance>.<digest>.dcm   as received
+    results/<claim>/<name>                                   as created
+    incoming/                                                half-written; emptied at start-up
+
+The digest in the name keeps two contents under one UID apart, whoever comes first.
 """
 
 import os
@@ -29,7 +30,7 @@ class FileStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._incoming = root / "incoming"
-        for name in ("instances", "conflicts", "results", "incoming"):
+        for name in ("instances", "results", "incoming"):
             (root / name).mkdir(parents=True, exist_ok=True)
 
     def clear_incoming(self) -> None:
@@ -37,10 +38,8 @@ class FileStore:
         for path in self._incoming.iterdir():
             path.unlink(missing_ok=True)
 
-    def keep(self, header: Header, data: bytes) -> str:
+    def keep(self, header: Header, data: bytes, digest: str) -> str:
         """Make `data` durable under its final name; return the path relative to `root`.
-
-        An existing file of the same name is replaced: it was never recorded, else the instance were known.
 
         Raises
         ------
@@ -51,19 +50,9 @@ class FileStore:
             Path("instances")
             / header.study_instance_uid
             / header.series_instance_uid
-            / f"{header.sop_instance_uid}.dcm"
+            / f"{header.sop_instance_uid}.{digest[:16]}.dcm"
         )
         return self._write(path, data)
-
-    def keep_aside(self, header: Header, data: bytes, digest: str) -> str:
-        """Make the bytes of a conflicting instance durable beside the store.
-
-        Raises
-        ------
-        OutOfResources
-            The disk would not take it.
-        """
-        return self._write(Path("conflicts") / f"{header.sop_instance_uid}.{digest[:16]}.dcm", data)
 
     def keep_result(self, folder: str, name: str, data: bytes) -> str:
         """Make one result file durable; return the path relative to `root`.

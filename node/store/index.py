@@ -52,10 +52,11 @@ class IntakeStore:
         with self._database.transaction() as (connection, now):
             if outcome is Outcome.STORED:
                 known = _known(connection, received.header.sop_instance_uid)
-                if known is not None:
-                    outcome = Outcome.DUPLICATE
-                else:
+                if known is None:
                     _store(connection, now, received)
+                else:  # another association was faster
+                    same = known == (Outcome.STORED, received.digest)
+                    outcome = Outcome.DUPLICATE if same else Outcome.CONFLICT
             connection.execute(
                 insert(schema.journal).values(
                     at=now,

@@ -155,6 +155,7 @@ class JobStore:
                     lease_until=now + self._lease_s,
                     claimed_at=now,
                     attempts=row.attempts + 1,
+                    lost_leases=row.lost_leases + (row.state == JobState.IN_PROGRESS),
                 )
             )
             remove(connection, ANALYSE, row.job_id)
@@ -308,6 +309,7 @@ def _claim(connection: Connection, row: Row[Any], transaction_uid: str, attempt:
         request=row.request,
         revision=earlier,
         attempt=attempt,
+        lost_leases=row.lost_leases + (row.state == JobState.IN_PROGRESS),
         files={name: tuple(paths) for name, paths in by_input.items()},
         context=row.context or {},
         identity={**study.facts, **study.identity},

@@ -4,12 +4,12 @@ Every line of the journal answered a sender's C-STORE with Success; whatever it 
 accounted for.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select
 
+from node.core.identifiers import data_set_digest
 from node.core.study import Outcome
 from node.store import schema
 from node.store.database import Database
@@ -42,7 +42,7 @@ def balance(database: Database, root: Path, *, verify: bool = False) -> Balance:
     database, root
         What to compare.
     verify
-        Also hash each stored file's size and content (slow).
+        Also hash the content of each stored file (slow).
     """
     with database.reading() as (connection, _):
         lines = connection.execute(select(schema.journal)).all()
@@ -60,7 +60,7 @@ def balance(database: Database, root: Path, *, verify: bool = False) -> Balance:
             record = records.get(line.sop_instance_uid)
             fault = "no record" if record is None else _file_fault(root, record.path, record.size)
             if fault is None and verify and record is not None:
-                fault = _content_fault(root / record.path, record.size)
+                fault = _content_fault(root / record.path, record.digest)
         if fault is None:
             accounted += 1
         else:
@@ -85,6 +85,6 @@ def _file_fault(root: Path, path: str, size: int) -> str | None:
     return None
 
 
-def _content_fault(file: Path, size: int) -> str | None:
-    data = file.read_bytes()
-    return None if len(data) == size and hashlib.sha256(data) else f"{file} cannot be read whole"
+def _content_fault(file: Path, digest: str) -> str | None:
+    same = data_set_digest(file.read_bytes()) == digest
+    return None if same else "the file's content is not what was acknowledged"

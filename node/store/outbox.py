@@ -28,11 +28,11 @@ class OutboxStore:
         self._database = database
         self._ring_again_s = ring_again_s
 
-    def ring_due(self, ring: Callable[[str], None]) -> int:
+    def ring_due(self, ring: Callable[[str], bool]) -> int:
         """Ring for every due row that nobody answered yet; return how many were rung.
 
-        The bell is rung inside the transaction that notes it: rung twice is harmless, noted and not
-        rung would wait for `ring_again_s`.
+        Rung first and noted then: a crash in between rings twice, which is harmless. `ring` answers
+        False when the broker is not there; the row stays due.
 
         Raises
         ------
@@ -41,22 +41,22 @@ class OutboxStore:
         """
         table = schema.outbox
         with self._database.reading() as (connection, now):
-            due = and_(
-                table.c.due_at <= now,
-                or_(table.c.rung_at.is_(None), table.c.rung_at <= now - self._ring_again_s),
-            )
-            if connection.execute(select(table.c.subject).where(due).limit(1)).first() is None:
-                return 0
-        with self._database.transaction() as (connection, now):
-            rows = connection.execute(select(table.c.queue, table.c.subject).where(due)).all()
-            for row in rows:
-                ring(row.queue)
-                connection.execute(
-                    update(table)
-                    .where(table.c.queue == row.queue, table.c.subject == row.subject)
-                    .values(rung_at=now, rings=table.c.rings + 1)
+            rows = connection.execute(
+                select(table.c.queue, table.c.subject).where(
+                    table.c.due_at <= now,
+                    or_(table.c.rung_at.is_(None), table.c.rung_at <= now - self._ring_again_s),
                 )
-            return len(rows)
+            ).all()
+        rung = [row for row in rows if ring(row.queue)]
+        if rung:
+            with self._database.transaction() as (connection, now):
+                for row in rung:
+                    connection.execute(
+                        update(table)
+                        .where(table.c.queue == row.queue, table.c.subject == row.subject)
+                        .values(rung_at=now, rings=table.c.rings + 1)
+                    )
+        return len(rung)
 
     def sweep(self) -> int:
         """Put back the bells of work that is owed and has none; return how many.

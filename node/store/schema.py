@@ -116,6 +116,7 @@ job = Table(
     Column("detail", String(1024)),
     Column("context", JSON),
     Column("attempts", Integer, nullable=False, default=0),
+    Column("lost_leases", Integer, nullable=False, default=0),
     Column("preparations", Integer, nullable=False, default=0),
     Column("due_at", Double, nullable=False),
     Column("transaction_uid", Uid),

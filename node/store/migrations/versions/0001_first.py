@@ -83,6 +83,7 @@ def upgrade() -> None:
     sa.Column('detail', sa.String(length=1024), nullable=True),
     sa.Column('context', sa.JSON(), nullable=True),
     sa.Column('attempts', sa.Integer(), nullable=False),
+    sa.Column('lost_leases', sa.Integer(), nullable=False),
     sa.Column('preparations', sa.Integer(), nullable=False),
     sa.Column('due_at', sa.Double(), nullable=False),
     sa.Column('transaction_uid', sa.String(length=64), nullable=True),

@@ -1,0 +1,330 @@
+"""Settings in, wired services out: one function for each role.
+
+The only place that constructs adapters. Imports stand inside the functions, so that a role's process holds
+nothing of the others': a listener knows neither torch nor FHIR.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from node.clock import SystemClock
+from node.core.completeness import QuietTimes
+from node.core.ports import Hold
+from node.core.routing import Rule
+from node.errors import SettingsInvalid
+from node.settings import Peer, Settings
+from node.telemetry import log
+
+if TYPE_CHECKING:
+    from inference.card import Card
+    from inference.server import ModelServer
+    from integrations.context import Record
+    from integrations.fhir.client import FhirClient
+    from integrations.pacs.peer import DicomPeer
+    from node.core.job import Claim
+    from node.dicom.listener import Listener
+    from node.pipeline.deliver import Outlet
+    from node.pipeline.translate import Source
+    from node.store.database import Database
+    from node.store.deliveries import DeliveryStore
+    from node.store.files import FileStore
+    from node.store.index import IntakeStore
+    from node.store.jobs import JobStore
+    from node.store.outbox import OutboxStore
+    from node.store.overview import Overview
+    from node.store.roles import RoleLease
+
+Step = Callable[[Hold], bool]
+"""Does one owed piece of work; False when nothing was owed."""
+
+
+def database(settings: Settings) -> "Database":
+    """Open the node's database at its newest schema."""
+    from node.store.database import Database
+
+    settings.node.data.mkdir(parents=True, exist_ok=True)
+    opened = Database(settings.node.data / "overread.db")
+    opened.migrate()
+    return opened
+
+
+def files(settings: Settings) -> "FileStore":
+    """Open the node's folder of files."""
+    from node.store.files import FileStore
+
+    return FileStore(settings.node.data / "files")
+
+
+def listener(settings: Settings) -> "Listener":
+    """Wire the Storage SCP; it is not started yet."""
+    from node.dicom.handlers import Handlers
+    from node.dicom.listener import Listener
+    from node.pipeline.receive import receive
+    from node.store.index import IntakeStore
+
+    store = files(settings)
+    store.clear_incoming()
+    intake = IntakeStore(database(settings), owner=f"listener:{settings.listener.port}")
+    broken = intake.break_open_associations()
+    log("listener starts", count=broken, port=settings.listener.port)
+    peers = {peer.ae_title: peer.name for peer in settings.peer if peer.ae_title}
+    handlers = Handlers(
+        receive=lambda arrival: receive(arrival, store, intake),
+        opened=intake.association_opened,
+        ended=lambda association_id, released: intake.association_ended(
+            association_id, released=released
+        ),
+        peers=peers,
+    )
+    return Listener(settings.node.ae_title, settings.listener, list(peers), handlers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """What the keeper works with."""
+
+    intake: "IntakeStore"
+    jobs: "JobStore"
+    outbox: "OutboxStore"
+    lease: "RoleLease"
+    rules: tuple[Rule, ...]
+    cards: "Mapping[str, Card]"
+    quiet_of: Callable[[str], QuietTimes]
+    results_to: Callable[[str], tuple[str, ...]]
+    record_for: "Callable[[Claim], Record | None]"
+    source_of: "Callable[[str], Source]"
+
+
+def keeper(settings: Settings) -> Keeping:
+    """Wire the role that assembles, dispatches, prepares and rings.
+
+    Raises
+    ------
+    SettingsInvalid
+        A rule names a model that has no card, or a card is wrong.
+    """
+    from node.store.index import IntakeStore
+    from node.store.jobs import JobStore
+    from node.store.outbox import OutboxStore
+    from node.store.roles import RoleLease
+
+    opened = database(settings)
+    holder = f"{socket.gethostname()}:{os.getpid()}"
+    return Keeping(
+        intake=IntakeStore(opened, owner=holder),
+        jobs=JobStore(opened, settings.queue.lease_s),
+        outbox=OutboxStore(opened, settings.queue.ring_again_s),
+        lease=RoleLease(opened, "keeper", holder, lease_s=5.0),
+        rules=settings.rules,
+        cards=cards(settings),
+        quiet_of=lambda name: settings.peer_named(name).quiet,
+        results_to=lambda name: settings.peer_named(name).results_to,
+        record_for=_record_for(settings),
+        source_of=_source_of(settings),
+    )
+
+
+def analyser(settings: Settings) -> Step:
+    """Wire the step that does one job.
+
+    Raises
+    ------
+    SettingsInvalid
+        A card is wrong.
+    """
+    from inference.results.objects import Equipment
+    from node.pipeline.analyse import Bench, analyse_next
+    from node.store.jobs import JobStore
+
+    store = files(settings)
+    jobs = JobStore(database(settings), settings.queue.lease_s)
+    bench = Bench(
+        cards=cards(settings),
+        server=model_server(settings),
+        equipment=Equipment(
+            model_name="Overread",
+            device_serial_number=settings.node.station_name,
+            software_versions=(version("overread"),),
+        ),
+        uid_root=settings.node.uid_root,
+        source_of=_source_of(settings),
+        lost_leases=settings.queue.attempts,
+    )
+    return lambda hold: analyse_next(jobs, store, bench, hold, SystemClock())
+
+
+def deliverer(settings: Settings) -> Step:
+    """Wire the step that does one delivery.
+
+    Raises
+    ------
+    SettingsInvalid
+        A peer's token is not in the environment.
+    """
+    from node.pipeline.deliver import deliver_next
+    from node.store.deliveries import DeliveryStore
+
+    store = files(settings)
+    deliveries = DeliveryStore(database(settings), settings.queue.lease_s)
+    outlets = {
+        peer.name: _outlet(settings, peer)
+        for peer in settings.peer
+        if peer.roles & {"archive", "ehr"}
+    }
+    return lambda hold: deliver_next(deliveries, store, outlets, hold)
+
+
+def delivery_store(settings: Settings) -> "DeliveryStore":
+    """Open what is owed to destinations, for `overread retry`."""
+    from node.store.deliveries import DeliveryStore
+
+    return DeliveryStore(database(settings), settings.queue.lease_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Viewing:
+    """What the status page shows."""
+
+    overview: "Overview"
+    files: "FileStore"
+
+
+def viewing(settings: Settings) -> Viewing:
+    """Wire the status page."""
+    from node.store.overview import Overview
+
+    return Viewing(overview=Overview(database(settings)), files=files(settings))
+
+
+def cards(settings: Settings) -> "Mapping[str, Card]":
+    """Read the models' cards and hold the rules against them.
+
+    Raises
+    ------
+    SettingsInvalid
+        A rule names a model that has no card, or a card is wrong.
+    """
+    from inference.card import load_all
+    from inference.errors import CardInvalid
+
+    try:
+        found = load_all(settings.inference.models)
+    except CardInvalid as error:
+        raise SettingsInvalid((str(error),)) from error
+    unknown = [rule for rule in settings.rules if rule.model not in found]
+    if unknown:
+        known = ", ".join(found) or "none"
+        raise SettingsInvalid(
+            tuple(
+                f"rule {rule.name}: no card for the model {rule.model} in "
+                f"{settings.inference.models} (found: {known})"
+                for rule in unknown
+            )
+        )
+    return found
+
+
+def model_server(settings: Settings) -> "ModelServer":
+    """Return the server that runs the networks, or the same models in process when there is none."""
+    from inference.server import InProcessServer, TritonServer
+    from inference.triton import installed
+
+    table = settings.inference
+    local = table.host in {"127.0.0.1", "localhost", "::1"}
+    if table.server == "in-process" or (local and not installed()):
+        return InProcessServer(table.models)
+    server = TritonServer(f"{table.host}:{table.grpc_port}", shared_memory=local)
+    names = tuple(cards(settings))
+    deadline = time.monotonic() + table.ready_timeout_s
+    while not all(server.ready(name) for name in names):
+        if time.monotonic() > deadline:
+            log("triton not ready, models run in process", seconds=table.ready_timeout_s)
+            return InProcessServer(table.models)
+        time.sleep(0.2)
+    log("triton ready", server=server.name)
+    return server
+
+
+def dicom_peer(settings: Settings, peer: Peer) -> "DicomPeer":
+    """Return a peer as the PACS library knows it."""
+    from integrations.pacs.peer import DicomPeer
+
+    return DicomPeer(
+        ae_title=peer.ae_title or "",
+        host=peer.host or "",
+        port=peer.port or 0,
+        calling_ae_title=settings.node.ae_title,
+        dimse_timeout_s=peer.timeout_s,
+    )
+
+
+def _outlet(settings: Settings, peer: Peer) -> "Outlet":
+    from node.pipeline.deliver import Outlet
+
+    if "ehr" in peer.roles:
+        from integrations.fhir.destination import FhirDestination
+
+        return Outlet(destination=FhirDestination(fhir_client(peer)), record=record(peer))
+    from integrations.pacs.query import DicomArchiveIndex
+    from integrations.pacs.storage import StorageDestination
+
+    pacs = dicom_peer(settings, peer)
+    return Outlet(destination=StorageDestination(pacs, DicomArchiveIndex(pacs)))
+
+
+def record(peer: Peer) -> "Record":
+    """Return the patient record behind a peer with the role `ehr`.
+
+    Raises
+    ------
+    SettingsInvalid
+        The peer's token is not in the environment.
+    """
+    from integrations.fhir.context import FhirRecord
+
+    return FhirRecord(fhir_client(peer), peer.fhir.identifier_systems if peer.fhir else {})
+
+
+def fhir_client(peer: Peer) -> "FhirClient":
+    """Return a client of a peer's FHIR endpoint.
+
+    Raises
+    ------
+    SettingsInvalid
+        The peer has none, or its token is not in the environment.
+    """
+    from integrations.fhir.auth import BearerToken, NoAuth
+    from integrations.fhir.client import FhirClient
+
+    if peer.fhir is None:
+        raise SettingsInvalid((f"peer {peer.name}: fhir.url is missing",))
+    token = os.environ.get(peer.fhir.token_env) if peer.fhir.token_env else None
+    if peer.fhir.token_env and not token:
+        raise SettingsInvalid((f"peer {peer.name}: {peer.fhir.token_env} is not set",))
+    auth = BearerToken(token) if token else NoAuth()
+    return FhirClient(peer.fhir.url, auth=auth, read_timeout_s=peer.fhir.timeout_s)
+
+
+def _record_for(settings: Settings) -> "Callable[[Claim], Record | None]":
+    records = {peer.name: record(peer) for peer in settings.peer if "ehr" in peer.roles}
+    first = next(iter(records.values()), None)
+
+    def record_for(claim: "Claim") -> "Record | None":
+        return next((records[name] for name in claim.destinations if name in records), first)
+
+    return record_for
+
+
+def _source_of(settings: Settings) -> "Callable[[str], Source]":
+    from node.pipeline.translate import Source
+
+    def source_of(name: str) -> Source:
+        peer = settings.peer_named(name)
+        return Source(default_issuer=peer.default_issuer, time_zone=peer.time_zone)
+
+    return source_of

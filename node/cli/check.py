@@ -1,0 +1,58 @@
+"""``overread check``: every part is tried, and each fault says what to mend."""
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from inference.card import check_weights
+from inference.errors import InferenceError
+from inference.server import TritonServer
+from integrations.errors import IntegrationError
+from integrations.pacs.peer import echo
+from node import bootstrap
+from node.errors import NodeError
+from node.settings import Peer, Settings
+
+Subject = TypeVar("Subject")
+
+
+def run(settings: Settings) -> Iterator[tuple[str, str | None]]:
+    """Try everything; yield the name of each part, and its fault or None."""
+    yield "database and folder", _try(bootstrap.database, settings)
+    yield from _models(settings)
+    if settings.inference.server == "triton":
+        yield "Triton", _triton(settings)
+    for peer in settings.peer:
+        if "archive" in peer.roles:
+            called = bootstrap.dicom_peer(settings, peer)
+            yield f"peer {peer.name}, C-ECHO", _try(echo, called)
+        if "ehr" in peer.roles:
+            yield f"peer {peer.name}, FHIR", _try(_metadata, peer)
+
+
+def _models(settings: Settings) -> Iterator[tuple[str, str | None]]:
+    try:
+        cards = bootstrap.cards(settings)
+    except NodeError as error:
+        yield "models", str(error)
+        return
+    for name, card in cards.items():
+        yield f"model {name}, weights", _try(check_weights, card)
+
+
+def _triton(settings: Settings) -> str | None:
+    table = settings.inference
+    server = TritonServer(f"{table.host}:{table.grpc_port}", shared_memory=False)
+    unready = [name for name in bootstrap.cards(settings) if not server.ready(name)]
+    return f"not ready at {table.host}:{table.grpc_port}: {', '.join(unready)}" if unready else None
+
+
+def _metadata(peer: Peer) -> None:
+    bootstrap.fhir_client(peer).read("metadata")
+
+
+def _try(attempt: Callable[[Subject], object], subject: Subject) -> str | None:
+    try:
+        attempt(subject)
+    except (NodeError, InferenceError, IntegrationError, OSError) as error:
+        return str(error)
+    return None

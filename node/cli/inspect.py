@@ -1,0 +1,203 @@
+"""What people ask of a running node: studies, jobs, deliveries, one study's story, the ledger."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from node import bootstrap
+from node.cli.app import CONFIG, Config, Json, err, load, out
+from node.clock import at
+from node.store.overview import Overview, Row
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (studies, jobs, deliveries, explain, retry, ledger, check):
+        app.command()(command)
+
+
+def studies(config: Config = CONFIG, as_json: Json = False) -> None:
+    """List the newest studies."""
+    rows = _overview(config).studies()
+    _show(rows, ("study_instance_uid", "peer", "last_at", "series", "instances", "jobs"), as_json)
+
+
+def jobs(config: Config = CONFIG, as_json: Json = False) -> None:
+    """List the newest jobs with their state and reason."""
+    columns = ("job_id", "study_instance_uid", "model", "version", "state", "reason", "created_at")
+    _show(_overview(config).jobs(), columns, as_json)
+
+
+def deliveries(config: Config = CONFIG, as_json: Json = False) -> None:
+    """List the newest deliveries with their state and reason."""
+    columns = ("delivery_id", "destination", "state", "reason", "attempts", "due_at")
+    _show(_overview(config).deliveries(), columns, as_json)
+
+
+def explain(
+    study: Annotated[
+        str, typer.Argument(help="Study Instance UID, its beginning, or accession number.")
+    ],
+    config: Config = CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Tell what happened to a study, and why.
+
+    Raises
+    ------
+    typer.Exit
+        No study, or more than one, is meant.
+    """
+    overview = _overview(config)
+    uid = overview.study_named(study)
+    if uid is None:
+        err.print(f"no study, or more than one, is called {study}")
+        raise typer.Exit(1)
+    story = _story(overview, uid)
+    if as_json:
+        out.print_json(json.dumps(story))
+        return
+    out.print(f"[bold]study {uid}[/]")
+    for line in story["story"]:
+        out.print(f"  {_time(line['at'])}  {line['what']:<22} {line['detail']}", highlight=False)
+    for job in story["jobs"]:
+        _print_job(job)
+    for delivery in story["deliveries"]:
+        why = f" ({delivery['reason']}: {delivery['detail'] or ''})" if delivery["reason"] else ""
+        out.print(
+            f"  delivery to {delivery['destination']}: {delivery['state']}{why}", highlight=False
+        )
+
+
+def retry(
+    delivery: Annotated[str, typer.Argument(help="Identifier of a parked delivery.")],
+    config: Config = CONFIG,
+) -> None:
+    """Owe a parked delivery again.
+
+    Raises
+    ------
+    typer.Exit
+        There is no such parked delivery.
+    """
+    if not bootstrap.delivery_store(load(config)).owe_again(delivery):
+        err.print(f"{delivery} is not a parked delivery")
+        raise typer.Exit(1)
+    out.print(f"{delivery} is owed again")
+
+
+def ledger(
+    config: Config = CONFIG,
+    verify: Annotated[bool, typer.Option(help="Also hash every file.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Hold the journal of acknowledged instances against records and files.
+
+    Raises
+    ------
+    typer.Exit
+        They differ (exit code 1).
+    """
+    from node.store.ledger import balance
+
+    settings = load(config)
+    result = balance(bootstrap.database(settings), bootstrap.files(settings).root, verify=verify)
+    if as_json:
+        body = {
+            "acknowledged": result.acknowledged,
+            "accounted": result.accounted,
+            "faults": result.faults,
+        }
+        out.print_json(json.dumps(body))
+    else:
+        out.print(f"{result.acknowledged} acknowledged, {result.accounted} accounted for")
+        for fault in result.faults:
+            err.print(fault, highlight=False)
+    if result.faults:
+        raise typer.Exit(1)
+
+
+def check(config: Config = CONFIG) -> None:
+    """Try the configuration, the models, Triton and every peer.
+
+    Raises
+    ------
+    typer.Exit
+        Something is wrong (exit code 1).
+    """
+    from node.cli.check import run
+
+    faults = 0
+    for name, fault in run(load(config)):
+        out.print(f"[green]ok[/]    {name}" if fault is None else f"[red]fault[/] {name}: {fault}")
+        faults += fault is not None
+    if faults:
+        raise typer.Exit(1)
+
+
+def _story(overview: Overview, uid: str) -> dict[str, Any]:
+    found = overview.jobs(uid)
+    return {
+        "study_instance_uid": uid,
+        "story": overview.story(uid),
+        "series": [
+            {key: row[key] for key in ("series_instance_uid", "state", "evidence")}
+            for row in overview.series(uid)
+        ],
+        "jobs": [{**row, "context": _context(overview, row["job_id"])} for row in found],
+        "deliveries": overview.deliveries(uid),
+    }
+
+
+def _context(overview: Overview, job_id: str) -> dict[str, Any]:
+    # which values were known, and why others were not: the values themselves stay in the record
+    context = overview.context(job_id)
+    return {
+        "used": sorted(context.get("values", {})),
+        "missing": context.get("missing", {}),
+        "refused": context.get("refused"),
+    }
+
+
+def _print_job(job: Row) -> None:
+    why = f" ({job['reason']}: {job['detail']})" if job["reason"] else ""
+    out.print(f"  job {job['model']} {job['version']}: {job['state']}{why}", highlight=False)
+    context = job["context"]
+    words = (
+        f"refused, {context['refused']}"
+        if context["refused"]
+        else ", ".join(context["used"]) or "none"
+    )
+    out.print(f"    context: {words}", highlight=False)
+    if job["seconds"]:
+        stages = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in job["seconds"].items())
+        out.print(f"    on {job['server']}: {stages}", highlight=False)
+
+
+def _overview(config: Any) -> Overview:
+    return Overview(bootstrap.database(load(config)))
+
+
+def _show(rows: Sequence[Row], columns: Sequence[str], as_json: bool) -> None:
+    if as_json:
+        out.print_json(json.dumps(rows))
+        return
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(_cell(column, row[column]) for column in columns))
+    out.print(table)
+
+
+def _cell(column: str, value: Any) -> str:
+    if value is None:
+        return ""
+    return _time(value) if column.endswith("_at") else str(value)
+
+
+def _time(seconds: float) -> str:
+    moment: datetime = at(seconds)
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

@@ -1,0 +1,110 @@
+"""``overread serve`` and the roles one by one."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from inference.triton import end_with_parent
+from node.cli.app import CONFIG, Config, load
+from node.cli.supervisor import PARENT, Supervisor
+from node.telemetry import log, set_up
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (serve, listener, keeper, worker, web, triton):
+        app.command()(command)
+
+
+def begin(role: str) -> None:
+    """Set up a role's process: its logs, and its end together with the supervisor that started it."""
+    set_up(role)
+    parent = os.environ.pop(PARENT, None)
+    if parent is not None:
+        end_with_parent(int(parent))
+
+
+def serve(config: Config = CONFIG) -> None:
+    """Run every role on this machine, each in its own process, and restart what ends."""
+    settings = load(config)
+    begin("serve")
+    supervisor = Supervisor(config, settings)
+    _on_term(supervisor.stop)
+    supervisor.run()
+
+
+def listener(config: Config = CONFIG) -> None:
+    """Receive studies by C-STORE."""
+    from node import bootstrap
+
+    settings = load(config)
+    begin("listener")
+    server = bootstrap.listener(settings)
+    ended = threading.Event()
+    _on_term(ended.set)
+    server.start()
+    ended.wait()
+    server.drain()
+    log("listener drained")
+
+
+def keeper(config: Config = CONFIG) -> None:
+    """Assemble, dispatch, prepare and ring."""
+    from node import bootstrap
+    from node.clock import SystemClock
+    from node.worker.app import create_app
+    from node.worker.keeper import Keeper
+
+    settings = load(config)
+    begin("keeper")
+    role = Keeper(bootstrap.keeper(settings), create_app(settings), SystemClock())
+    _on_term(role.stop)
+    role.run()
+
+
+def worker(
+    config: Config = CONFIG,
+    queue: Annotated[str, typer.Option(help="analyse or deliver")] = "analyse",
+) -> None:
+    """Do what is owed: analyses, or deliveries.
+
+    Raises
+    ------
+    typer.BadParameter
+        There is no such queue.
+    """
+    from node.worker.run import QUEUES, run_worker
+
+    if queue not in QUEUES:
+        raise typer.BadParameter(f"{queue}: expected one of {', '.join(QUEUES)}")
+    settings = load(config)
+    begin(f"worker:{queue}")
+    run_worker(settings, queue)
+
+
+def web(config: Config = CONFIG) -> None:
+    """Show studies, jobs and deliveries on a status page."""
+    from node import bootstrap
+    from node.web.server import run
+
+    settings = load(config)
+    begin("web")
+    run(bootstrap.viewing(settings), settings.web)
+
+
+def triton(config: Config = CONFIG) -> None:
+    """Run NVIDIA's Triton server from its wheel, in the foreground."""
+    from node.cli.triton import run
+
+    settings = load(config)
+    begin("triton")
+    run(settings)
+
+
+def _on_term(stop: Callable[[], object]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop())

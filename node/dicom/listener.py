@@ -1,0 +1,73 @@
+"""The Storage SCP as a server: started, bounded, drained."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from pynetdicom import AE, _config
+from pynetdicom.transport import ThreadedAssociationServer
+
+from node.dicom.contexts import supported_contexts
+from node.dicom.handlers import Handlers
+from node.settings import ListenerTable
+
+DRAIN_S = 10.0
+"""How long running associations may finish after `drain`."""
+
+
+class Listener:
+    """Accepts associations from known peers.
+
+    Parameters
+    ----------
+    ae_title
+        Ours; a peer that calls another one is refused.
+    settings
+        Address and limits.
+    calling_ae_titles
+        Who may call.
+    handlers
+        What is done.
+    """
+
+    def __init__(
+        self,
+        ae_title: str,
+        settings: ListenerTable,
+        calling_ae_titles: Sequence[str],
+        handlers: Handlers,
+    ) -> None:
+        _config.LOG_REQUEST_IDENTIFIERS = False
+        _config.LOG_RESPONSE_IDENTIFIERS = False
+        self._settings = settings
+        self._ae = AE(ae_title=ae_title)
+        self._ae.supported_contexts = supported_contexts()
+        self._ae.require_called_aet = True
+        self._ae.require_calling_aet = list(calling_ae_titles)
+        self._ae.maximum_pdu_size = settings.maximum_pdu_bytes
+        self._ae.maximum_associations = settings.maximum_associations
+        self._ae.network_timeout = settings.idle_timeout_s
+        self._bindings: list[Any] = handlers.bindings()
+        self._server: ThreadedAssociationServer | None = None
+
+    def start(self) -> None:
+        """Listen, in threads of this process.
+
+        Raises
+        ------
+        OSError
+            The address is taken or not ours.
+        """
+        address = (self._settings.host, self._settings.port)
+        self._server = self._ae.start_server(address, block=False, evt_handlers=self._bindings)
+
+    def drain(self) -> None:
+        """Refuse new associations as transient, let running ones finish for `DRAIN_S`, then stop."""
+        self._ae.maximum_associations = 0
+        deadline = time.monotonic() + DRAIN_S
+        while self._server is not None and self._server.active_associations:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        self._ae.shutdown()
+        self._server = None

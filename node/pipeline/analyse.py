@@ -1,0 +1,161 @@
+"""Step 8: one job. Files and context in; results stored, deliveries owed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+from inference.rendering import overlay
+
+from inference.analysis import analyse
+from inference.card import Card
+from inference.errors import CardInvalid
+from inference.findings import Result
+from inference.results import gate
+from inference.results.objects import Equipment, ResultObjects, ResultRequest
+from inference.results.set import build
+from inference.server import ModelServer
+from inference.volume import load_volume, read_series
+from node.clock import Clock, at
+from node.core.job import Claim, ResultInstance, ResultSet
+from node.core.ports import Files, Hold, Jobs
+from node.errors import LeaseLost
+from node.pipeline.records import as_record
+from node.pipeline.retry import Again, Handled, decide
+from node.pipeline.translate import Source, context_for_model, report
+from node.telemetry import log
+
+FIRST_SERIES_NUMBER = 9000
+"""Series Numbers of results start here, ten for each request and revision."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What an analysis stands on.
+
+    Parameters
+    ----------
+    cards
+        The models, by name.
+    server
+        Runs their networks.
+    equipment
+        Who we are in the results.
+    uid_root
+        Root of the results' UIDs.
+    source_of
+        What is configured of a peer, by its name.
+    lost_leases
+        After so many workers that claimed a job and fell silent, it is canceled.
+    """
+
+    cards: Mapping[str, Card]
+    server: ModelServer
+    equipment: Equipment
+    uid_root: str
+    source_of: Callable[[str], Source]
+    lost_leases: int
+
+
+def analyse_next(jobs: Jobs, files: Files, bench: Bench, hold: Hold, clock: Clock) -> bool:
+    """Take the most urgent owed job and do it; False when nothing was owed.
+
+    Raises
+    ------
+    OutOfResources
+        The database could not be written; the lease ends and the job is claimed again.
+    """
+    claim = jobs.claim()
+    if claim is None:
+        return False
+    log("job claimed", job_id=claim.job_id, attempt=claim.attempt, model=claim.model)
+    try:
+        if claim.lost_leases >= bench.lost_leases:
+            detail = f"{claim.lost_leases} workers claimed this job and were not heard of again"
+            jobs.cancel(claim, "WORKERS-LOST", detail)
+            return True
+        with hold(lambda: jobs.renew(claim)):
+            _do(claim, jobs, files, bench, at(clock.now()))
+    except LeaseLost:
+        files.discard_results(claim.transaction_uid)
+        log("lease lost", job_id=claim.job_id, transaction_uid=claim.transaction_uid)
+    except Handled as error:
+        files.discard_results(claim.transaction_uid)
+        _settle(claim, jobs, error)
+    return True
+
+
+def _do(claim: Claim, jobs: Jobs, files: Files, bench: Bench, created: datetime) -> None:
+    card = _card(bench, claim)
+    series = {
+        name: read_series(files.root / path for path in paths)
+        for name, paths in claim.files.items()
+    }
+    context = context_for_model(claim.context, card.context)
+    result = analyse(card, series, context, None, server=bench.server)
+    request = ResultRequest(
+        equipment=bench.equipment,
+        created=created,
+        request_number=claim.request,
+        revision=claim.revision,
+        uid_root=bench.uid_root,
+        first_series_number=FIRST_SERIES_NUMBER + 10 * (claim.request + claim.revision),
+    )
+    objects = build(result, request)
+    gate.check(objects, result.series)
+    jobs.publish(claim, _result_set(claim, result, objects, files, bench, created))
+    log("results stored", job_id=claim.job_id, instances=len(objects), server=result.server)
+
+
+def _card(bench: Bench, claim: Claim) -> Card:
+    card = bench.cards.get(claim.model)
+    if card is None or card.version != claim.version:
+        raise CardInvalid(f"{claim.model} {claim.version} is not among the installed models")
+    return card
+
+
+def _result_set(
+    claim: Claim,
+    result: Result,
+    objects: ResultObjects,
+    files: Files,
+    bench: Bench,
+    created: datetime,
+) -> ResultSet:
+    folder = claim.transaction_uid
+    instances = tuple(
+        ResultInstance(
+            sop_instance_uid=item.sop_instance_uid,
+            sop_class_uid=item.sop_class_uid,
+            series_instance_uid=item.series_instance_uid,
+            transfer_syntax_uid=item.transfer_syntax_uid,
+            kind=item.kind,
+            path=files.keep_result(folder, f"{item.sop_instance_uid}.dcm", item.encoded),
+            digest=sha256(item.encoded).hexdigest(),
+        )
+        for item in objects
+    )
+    told = report(claim, result, objects, bench.source_of(claim.peer), created)
+    return ResultSet(
+        result_set_id=told.result_set_uid,
+        profile="generic",
+        instances=instances,
+        report=as_record(told),
+        picture=files.keep_result(
+            folder, "overlay.png", overlay(load_volume(result.series), result)
+        ),
+        seconds=result.seconds,
+        server=result.server,
+    )
+
+
+def _settle(claim: Claim, jobs: Jobs, error: Exception) -> None:
+    verdict = decide(error, claim.attempt)
+    try:
+        if isinstance(verdict, Again):
+            jobs.give_back(claim, verdict.reason, verdict.after_s)
+        else:
+            jobs.cancel(claim, verdict.reason, verdict.detail)
+    except LeaseLost:
+        log("lease lost", job_id=claim.job_id, transaction_uid=claim.transaction_uid)
+    log("job not done", job_id=claim.job_id, reason=verdict.reason, attempt=claim.attempt)

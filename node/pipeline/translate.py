@@ -1,0 +1,251 @@
+"""The only place that knows the libraries' types on both sides: inference's, integrations', and ours."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from inference.codes import Code
+from inference.context import Context, ContextValue
+from inference.findings import Finding, Measurement, Result
+from inference.results.objects import ResultObjects
+from integrations.context import RecordContext
+from integrations.report import (
+    Coding,
+    Model,
+    PatientIdentity,
+    Quantity,
+    Report,
+    ReportedFinding,
+    ReportedSeries,
+    StudyIdentity,
+    UsedValue,
+)
+from node.core.job import Claim
+
+DECIMALS = 1
+"""Digits behind the point of a measured value, in every object and resource that tells it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What the configuration knows of the peer that sent a study.
+
+    Parameters
+    ----------
+    default_issuer
+        Issuer of Patient ID where the peer's objects name none.
+    time_zone
+        IANA time zone of its times without offset; None: then only dates are told.
+    """
+
+    default_issuer: str | None
+    time_zone: str | None
+
+
+def patient_identity(values: Mapping[str, Any], source: Source) -> PatientIdentity:
+    """Read who the patient is from the attributes as received (PS3.3 C.7.1.1)."""
+    sex = str(values.get("PatientSex", "")).upper()
+    return PatientIdentity(
+        patient_id=str(values.get("PatientID", "")),
+        issuer_of_patient_id=values.get("IssuerOfPatientID") or source.default_issuer,
+        patient_name=str(values.get("PatientName", "")),
+        birth_date=_date(values.get("PatientBirthDate")),
+        sex=sex if sex in {"M", "F", "O"} else None,
+    )
+
+
+def started(values: Mapping[str, Any], source: Source) -> date | datetime | None:
+    """Return when the study began: a moment when its offset is known, else a date (PS3.3 C.7.2.1)."""
+    day = _date(values.get("StudyDate"))
+    clock = _time(values.get("StudyTime"))
+    zone = _offset(values.get("TimezoneOffsetFromUTC")) or (
+        ZoneInfo(source.time_zone) if source.time_zone else None
+    )
+    if day is None or clock is None or zone is None:
+        return day
+    return datetime.combine(day, clock, tzinfo=zone)
+
+
+def context_as_record(context: RecordContext) -> dict[str, Any]:
+    """Return what the record said, in plain values for the job."""
+    return {
+        "patient": context.patient,
+        "patient_version": context.patient_version,
+        "values": {
+            name: {
+                "concept": _triple(value.concept),
+                "value": value.value,
+                "unit": _triple(value.unit) if value.unit else None,
+                "source": value.source,
+                "effective": value.effective,
+            }
+            for name, value in context.values.items()
+        },
+        "missing": dict(context.missing),
+    }
+
+
+def context_for_model(record: Mapping[str, Any], wanted: Sequence[str]) -> Context:
+    """Return what a model is told, from what `context_as_record` wrote.
+
+    A feature without a value is missing with the reason; when the patient could not be matched that is the
+    reason for all of them.
+    """
+    values: Mapping[str, Any] = record.get("values", {})
+    known = {name: _context_value(values[name]) for name in wanted if name in values}
+    why = record.get("refused") or "NOT-KNOWN"
+    missing = {
+        name: record.get("missing", {}).get(name, why) for name in wanted if name not in known
+    }
+    return Context(values=known, missing=missing)
+
+
+def report(
+    claim: Claim, result: Result, objects: ResultObjects, source: Source, issued: datetime
+) -> Report:
+    """Return a result as it is told to destinations, in plain values."""
+    card = result.card
+    head = result.series.headers[0]
+    return Report(
+        result_set_uid=objects[-1].sop_instance_uid,
+        study=StudyIdentity(
+            study_instance_uid=claim.study_instance_uid,
+            patient=patient_identity(claim.identity, source),
+            accession_number=claim.identity.get("AccessionNumber"),
+            started=started(claim.identity, source),
+            description=claim.identity.get("StudyDescription"),
+            modalities=(str(head.Modality),),
+        ),
+        source_series=(
+            ReportedSeries(
+                series_instance_uid=claim.series_instance_uid,
+                modality=str(head.Modality),
+                description=str(head.get("SeriesDescription", "")) or None,
+                sop_classes={
+                    str(header.SOPInstanceUID): str(header.SOPClassUID)
+                    for header in result.series.headers
+                },
+            ),
+        ),
+        result_series=tuple(
+            ReportedSeries(
+                series_instance_uid=item.series_instance_uid,
+                modality=str(item.dataset.Modality),
+                description=str(item.dataset.SeriesDescription),
+                sop_classes={item.sop_instance_uid: item.sop_class_uid},
+            )
+            for item in objects
+        ),
+        model=Model(
+            name=card.name,
+            version=card.version,
+            manufacturer=card.manufacturer,
+            device_uid=card.device_uid,
+            content_qualification=card.content_qualification,
+            weights_digest=card.weights_digest,
+        ),
+        procedure=_coding(card.procedure_reported),
+        findings=tuple(_reported(finding) for finding in result.findings),
+        context=tuple(_used(name, value) for name, value in result.context.values.items()),
+        record_patient=claim.context.get("patient"),
+        issued=issued,
+        conclusion=conclusion(result),
+    )
+
+
+def conclusion(result: Result) -> str:
+    """Return the findings in one sentence for people, with the qualification of the model."""
+    told = []
+    for finding in result.findings:
+        values = ", ".join(
+            f"{item.concept.meaning.lower()} {item.value:.{DECIMALS}f} {item.unit.meaning}"
+            for item in finding.measurements
+        )
+        told.append(f"{finding.segment.label}: {values if finding.present else 'not found'}")
+    card = result.card
+    return f"{card.content_qualification}, not for diagnosis. {'; '.join(told)} ({card.name} {card.version})."
+
+
+def _reported(finding: Finding) -> ReportedFinding:
+    planar = finding.key_slice.measurements if finding.key_slice else ()
+    site = finding.segment.finding_site
+    return ReportedFinding(
+        tracking_uid=finding.tracking_uid,
+        label=finding.segment.label,
+        type=_coding(finding.segment.type),
+        site=_coding(site) if site else None,
+        present=finding.present,
+        quantities=tuple(_quantity(item) for item in (*finding.measurements, *planar)),
+    )
+
+
+def _quantity(item: Measurement) -> Quantity:
+    return Quantity(
+        concept=_coding(item.concept),
+        value=f"{item.value:.{DECIMALS}f}",
+        unit=_coding(item.unit),
+    )
+
+
+def _used(name: str, value: ContextValue) -> UsedValue:
+    coded = isinstance(value.value, Code)
+    return UsedValue(
+        feature=name,
+        concept=_coding(value.concept),
+        value=value.value.value if isinstance(value.value, Code) else f"{value.value:g}",
+        unit=None if coded or value.unit is None else _coding(value.unit),
+        source=value.source,
+        effective=value.effective,
+    )
+
+
+def _context_value(record: Mapping[str, Any]) -> ContextValue:
+    concept, unit = Code(*record["concept"]), record["unit"]
+    value: float | Code
+    if unit:
+        value = float(record["value"])
+    else:  # coded values of the record are DICOM's own (CID 7455: M, F)
+        value = Code(record["value"], "DCM", _SEX_MEANINGS.get(record["value"], record["value"]))
+    return ContextValue(
+        concept=concept,
+        value=value,
+        unit=Code(*unit) if unit else None,
+        source=record["source"],
+        effective=record["effective"],
+    )
+
+
+_SEX_MEANINGS = {"M": "Male", "F": "Female", "U": "Unknown sex", "MP": "Male Pseudohermaphrodite"}
+
+
+def _triple(code: Coding) -> list[str]:
+    return [code.value, code.scheme, code.meaning]
+
+
+def _coding(code: Code) -> Coding:
+    return Coding(code.value, code.scheme, code.meaning)
+
+
+def _date(value: object) -> date | None:
+    try:
+        return datetime.strptime(str(value or "")[:8], "%Y%m%d").date()  # noqa: DTZ007 - a date has no zone
+    except ValueError:
+        return None
+
+
+def _time(value: object) -> time | None:
+    digits = str(value or "").split(".")[0]
+    try:
+        return datetime.strptime(digits.ljust(6, "0")[:6], "%H%M%S").time()  # noqa: DTZ007
+    except ValueError:
+        return None
+
+
+def _offset(value: object) -> tzinfo | None:
+    text = str(value or "")
+    if len(text) != 5 or text[0] not in "+-" or not text[1:].isdigit():
+        return None
+    size = timedelta(hours=int(text[1:3]), minutes=int(text[3:]))
+    return timezone(-size if text[0] == "-" else size)

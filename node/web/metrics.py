@@ -1,0 +1,22 @@
+"""The counts of the store in Prometheus' text format."""
+
+from collections.abc import Mapping
+
+from node.telemetry import MetricName
+
+_SOURCES: tuple[tuple[MetricName, str, str, str], ...] = (
+    ("overread_instances_received_total", "counter", "instances", "outcome"),
+    ("overread_series", "gauge", "series", "state"),
+    ("overread_jobs", "gauge", "jobs", "state"),
+    ("overread_deliveries", "gauge", "deliveries", "state"),
+    ("overread_outbox", "gauge", "outbox", "queue"),
+)
+
+
+def exposition(counts: Mapping[str, Mapping[str, int]]) -> str:
+    """Return `counts` (by table, then by label) as metrics."""
+    lines: list[str] = []
+    for name, kind, table, label in _SOURCES:
+        lines.append(f"# TYPE {name} {kind}")
+        lines += [f'{name}{{{label}="{key}"}} {count}' for key, count in counts[table].items()]
+    return "\n".join(lines) + "\n"

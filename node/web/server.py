@@ -1,0 +1,135 @@
+"""The status page: studies, jobs, deliveries, pictures; health and metrics beside it.
+
+Read-only, bound to loopback by default, and without a patient's name: studies are shown by their UID.
+"""
+
+from datetime import datetime
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.templating import Jinja2Templates
+
+from node.bootstrap import Viewing
+from node.clock import at
+from node.settings import WebTable
+from node.web.metrics import exposition
+
+
+def _moment(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    moment: datetime = at(seconds)
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+TEMPLATES = Jinja2Templates(directory=Path(__file__).parent / "templates")
+TEMPLATES.env.filters["moment"] = _moment
+
+
+class Pages:
+    """The pages over what the store tells."""
+
+    def __init__(self, viewing: Viewing) -> None:
+        self._overview = viewing.overview
+        self._root = viewing.files.root
+
+    def routes(self) -> list[Route]:
+        """Return every address that is answered."""
+        return [
+            Route("/", self.index),
+            Route("/studies/{uid}", self.study),
+            Route("/pictures/{result_set_id}.png", self.picture),
+            Route("/api/studies", self.api_studies),
+            Route("/api/jobs", self.api_jobs),
+            Route("/api/deliveries", self.api_deliveries),
+            Route("/health", self.health),
+            Route("/metrics", self.metrics),
+        ]
+
+    def index(self, request: Request) -> Response:
+        """Show the newest studies, jobs and deliveries."""
+        content = {
+            "studies": self._overview.studies(20),
+            "jobs": self._overview.jobs(limit=20),
+            "deliveries": self._overview.deliveries(limit=20),
+        }
+        return TEMPLATES.TemplateResponse(request, "index.html", content)
+
+    def study(self, request: Request) -> Response:
+        """Show one study's story.
+
+        Raises
+        ------
+        HTTPException
+            404: there is no such study.
+        """
+        uid = request.path_params["uid"]
+        story = self._overview.story(uid)
+        if not story:
+            raise HTTPException(404, "no such study")
+        content = {
+            "uid": uid,
+            "story": story,
+            "jobs": self._overview.jobs(uid),
+            "deliveries": self._overview.deliveries(uid),
+        }
+        return TEMPLATES.TemplateResponse(request, "study.html", content)
+
+    def picture(self, request: Request) -> Response:
+        """Show the overlay picture of a result set.
+
+        Raises
+        ------
+        HTTPException
+            404: there is no such result set, or it has no picture.
+        """
+        wanted = request.path_params["result_set_id"]
+        path = next(
+            (row["picture"] for row in self._overview.jobs() if row["result_set_id"] == wanted),
+            None,
+        )
+        if path is None or not (self._root / path).is_file():
+            raise HTTPException(404, "no such picture")
+        return FileResponse(self._root / path, media_type="image/png")
+
+    def api_studies(self, _: Request) -> Response:
+        """List studies as JSON."""
+        return JSONResponse(self._overview.studies())
+
+    def api_jobs(self, _: Request) -> Response:
+        """List jobs as JSON."""
+        return JSONResponse(self._overview.jobs())
+
+    def api_deliveries(self, _: Request) -> Response:
+        """List deliveries as JSON."""
+        return JSONResponse(self._overview.deliveries())
+
+    def health(self, _: Request) -> Response:
+        """Answer 200 while the database can be read."""
+        self._overview.counts()
+        return JSONResponse({"status": "ok"})
+
+    def metrics(self, _: Request) -> Response:
+        """Expose the metrics for Prometheus."""
+        return PlainTextResponse(exposition(self._overview.counts()))
+
+
+def application(viewing: Viewing) -> Starlette:
+    """Return the status page as an ASGI application."""
+    return Starlette(routes=Pages(viewing).routes())
+
+
+def run(viewing: Viewing, settings: WebTable) -> None:
+    """Serve the status page until SIGTERM."""
+    uvicorn.run(
+        application(viewing),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+    )

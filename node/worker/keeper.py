@@ -1,0 +1,98 @@
+"""The role that keeps things moving: assembles, dispatches, prepares, rings, sweeps.
+
+One keeper works at a time, by a lease; another one takes over when it falls silent.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+from celery import Celery
+
+from node.bootstrap import Keeping
+from node.clock import Clock
+from node.errors import OutOfResources
+from node.pipeline.assemble import assemble
+from node.pipeline.dispatch import dispatch
+from node.pipeline.prepare import prepare
+from node.telemetry import log, log_failure
+from node.worker.app import ring
+
+ROUND_S = 0.1
+SWEEP_S = 1.0
+HOLD_S = 1.0
+
+
+class Keeper:
+    """Runs the rounds.
+
+    Parameters
+    ----------
+    keeping
+        What it works with.
+    app
+        Rings the bells.
+    clock
+        The time against which quiet times are measured.
+    """
+
+    def __init__(self, keeping: Keeping, app: Celery, clock: Clock) -> None:
+        self._keeping = keeping
+        self._app = app
+        self._clock = clock
+        self._stop = threading.Event()
+        self._held = threading.Event()
+
+    def run(self) -> None:
+        """Keep until `stop`; preparation has a thread of its own, so that a slow EHR delays nobody else."""
+        preparing = threading.Thread(target=self._repeat, args=(self._prepare, ROUND_S))
+        sweeping = threading.Thread(target=self._repeat, args=(self._sweep, SWEEP_S))
+        holding = threading.Thread(target=self._hold)
+        for thread in (holding, preparing, sweeping):
+            thread.start()
+        self._repeat(self._round, ROUND_S)
+        for thread in (preparing, sweeping, holding):
+            thread.join()
+
+    def stop(self) -> None:
+        """End the rounds; the current one is finished."""
+        self._stop.set()
+
+    def _hold(self) -> None:
+        while not self._stop.is_set():
+            try:
+                held = self._keeping.lease.hold()
+            except OutOfResources as error:
+                log_failure("keeper's lease not prolonged", error)
+                held = False
+            if held != self._held.is_set():
+                log("keeper" if held else "keeper waits", state="held" if held else "not held")
+            (self._held.set if held else self._held.clear)()
+            self._stop.wait(HOLD_S)
+        if self._held.is_set():
+            self._keeping.lease.let_go()
+
+    def _repeat(self, work: Callable[[], object], every_s: float) -> None:
+        while not self._stop.is_set():
+            begun = time.monotonic()
+            if self._held.is_set():
+                try:
+                    work()
+                except OutOfResources as error:
+                    log_failure("round not finished", error)
+            self._stop.wait(max(0.0, every_s - (time.monotonic() - begun)))
+
+    def _round(self) -> None:
+        keeping = self._keeping
+        assemble(keeping.intake, keeping.quiet_of, self._clock)
+        dispatch(keeping.intake, keeping.jobs, keeping.rules, keeping.cards, keeping.results_to)
+        keeping.outbox.ring_due(lambda queue: ring(self._app, queue))
+
+    def _prepare(self) -> None:
+        keeping = self._keeping
+        prepare(keeping.jobs, keeping.cards, keeping.record_for, keeping.source_of)
+
+    def _sweep(self) -> None:
+        swept = self._keeping.outbox.sweep()
+        if swept:
+            log("bells put back", count=swept)

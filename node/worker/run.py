@@ -1,0 +1,33 @@
+"""A worker process: one queue, one task at a time."""
+
+from node import bootstrap
+from node.settings import Settings
+from node.store.outbox import ANALYSE, DELIVER
+from node.telemetry import log
+from node.worker.app import create_app
+from node.worker.hold import holding
+from node.worker.tasks import register
+
+QUEUES = (ANALYSE, DELIVER)
+
+
+def run_worker(settings: Settings, queue: str) -> None:
+    """Answer the bells of `queue` until SIGTERM; the running task is finished first.
+
+    Pool ``solo``: gRPC channels and torch's threads do not survive a fork.
+    """
+    step = bootstrap.analyser(settings) if queue == ANALYSE else bootstrap.deliverer(settings)
+    app = create_app(settings)
+    register(app, queue, step, holding(settings.queue.lease_s / 3))
+    log("worker starts", queue=queue)
+    worker = app.Worker(
+        pool="solo",
+        concurrency=1,
+        queues=[queue],
+        loglevel="WARNING",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+    )
+    worker.start()

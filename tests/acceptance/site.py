@@ -1,0 +1,227 @@
+"""A hospital on loopback: the node's processes as the CLI starts them, and a configuration for them."""
+
+import contextlib
+import json
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.peers import free_port, wait_for
+from tests.peers.sekmet import MRN_SYSTEM
+
+HEAD = Path(__file__).parents[2] / "node" / "demo" / "head"
+"""The demo's head study."""
+
+JPEG_LS = "1.2.840.10008.1.2.4.80"
+ISSUER = "OVERREAD-DEMO"
+
+PATIENT: Mapping[str, Any] = {
+    "resourceType": "Patient",
+    "active": True,
+    "identifier": [{"system": MRN_SYSTEM, "value": "OVR-000027"}],
+    "name": [{"family": "Twentyseven", "given": ["Colin"]}],
+    "gender": "male",
+    "birthDate": "1963-07-04",
+}
+"""The head's patient, as the EHR should know him."""
+
+
+@dataclass(kw_only=True)
+class Site:
+    """One node with its peers."""
+
+    folder: Path
+    port: int
+    web_port: int
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "overread.toml"
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start ``overread …`` with the site's configuration."""
+        name = "-".join(arguments).replace("--", "")
+        log = (self.folder / f"{name}-{len(self.processes)}.log").open("wb")
+        command = [sys.executable, "-m", "node", *arguments, "--config", str(self.config)]
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        log.close()
+        self.processes.append(process)
+        return process
+
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run ``overread …`` to its end."""
+        command = [sys.executable, "-m", "node", *arguments, "--config", str(self.config)]
+        return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+
+    def listing(self, what: str) -> list[dict[str, Any]]:
+        """``overread studies|jobs|deliveries --json``."""
+        done = self.cli(what, "--json")
+        assert done.returncode == 0, done.stderr
+        rows: list[dict[str, Any]] = json.loads(done.stdout)
+        return rows
+
+    def rows(self, question: str) -> list[tuple[Any, ...]]:
+        """Ask the node's database, for conditions that are waited for."""
+        if not (self.data / "overread.db").exists():
+            return []
+        with contextlib.closing(sqlite3.connect(self.data / "overread.db", timeout=30)) as database:
+            try:
+                return database.execute(question).fetchall()
+            except sqlite3.OperationalError:  # not migrated yet
+                return []
+
+    def wait_listening(self) -> None:
+        """Wait until C-STORE is taken."""
+        wait_for(lambda: _connects(self.port), timeout_s=60, what="the listener")
+
+    def wait_jobs(self, state: str, count: int = 1, timeout_s: float = 120) -> None:
+        """Wait until `count` jobs are in `state`."""
+        question = f"select count(*) from job where state = '{state}'"  # noqa: S608 - ours
+        wait_for(
+            lambda: (self.rows(question) or [(0,)])[0][0] >= count,
+            timeout_s=timeout_s,
+            what=f"{count} job(s) {state}; logs in {self.folder}",
+        )
+
+    def wait_delivered(self, count: int, timeout_s: float = 120) -> None:
+        """Wait until `count` deliveries are over."""
+        question = "select count(*) from delivery where state in ('CONFIRMED', 'SENT', 'PARKED')"
+        wait_for(
+            lambda: (self.rows(question) or [(0,)])[0][0] >= count,
+            timeout_s=timeout_s,
+            what=f"{count} deliveries; logs in {self.folder}",
+        )
+
+    def explain(self, study_instance_uid: str) -> str:
+        """``overread explain``."""
+        done = self.cli("explain", study_instance_uid)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def stop(self) -> None:
+        """End every process that `start` made."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What stands in a site's configuration besides its defaults."""
+
+    peers: Sequence[Mapping[str, Any]]
+    grpc_port: int | None = None
+    lease_s: float = 60.0
+    rules: Sequence[Mapping[str, Any]] = ({"name": "heads", "model": "brain-extraction"},)
+    tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def running_site(folder: Path, plan: Plan) -> Iterator[Site]:
+    """Write a configuration; processes that are started are ended again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    site = Site(folder=folder, port=free_port(), web_port=free_port())
+    site.config.write_text(_toml(site, plan))
+    try:
+        yield site
+    finally:
+        site.stop()
+
+
+def peer_source(*, results_to: Sequence[str], **more: Any) -> dict[str, Any]:
+    """Return the sender as a peer, with quiet times for tests."""
+    return {
+        "name": "modality",
+        "ae_title": "MODALITY",
+        "roles": ["source"],
+        "default_issuer": ISSUER,
+        "quiet_short_s": 1.0,
+        "quiet_long_s": 4.0,
+        "results_to": list(results_to),
+        **more,
+    }
+
+
+def peer_archive(name: str, ae_title: str, port: int, **more: Any) -> dict[str, Any]:
+    """Return an archive as a peer."""
+    return {
+        "name": name,
+        "ae_title": ae_title,
+        "host": "127.0.0.1",
+        "port": port,
+        "roles": ["archive"],
+        "quiet_short_s": 1.0,
+        "quiet_long_s": 4.0,
+        **more,
+    }
+
+
+def peer_ehr(base_url: str) -> dict[str, Any]:
+    """Return the EHR as a peer."""
+    return {
+        "name": "ehr",
+        "roles": ["ehr"],
+        "fhir": {"url": base_url, "identifier_systems": {ISSUER: MRN_SYSTEM}},
+    }
+
+
+def _toml(site: Site, plan: Plan) -> str:
+    tables: dict[str, Mapping[str, Any]] = {
+        "node": {"data": str(site.data)},
+        "listener": {"port": site.port},
+        "web": {"port": site.web_port},
+        "queue": {"lease_s": plan.lease_s, "ring_again_s": 2.0},
+        "inference": _inference(plan.grpc_port),
+    }
+    for name, values in plan.tables.items():
+        tables[name] = {**tables.get(name, {}), **values}
+    lines = [f"[{name}]\n{_values(values)}" for name, values in tables.items()]
+    lines += [f"[[peer]]\n{_values(peer)}" for peer in plan.peers]
+    lines += [f"[[rule]]\n{_values(rule)}" for rule in plan.rules]
+    return "\n".join(lines)
+
+
+def _inference(grpc_port: int | None) -> dict[str, Any]:
+    if grpc_port is not None:
+        return {"grpc_port": grpc_port}
+    return {"http_port": free_port(), "grpc_port": free_port(), "metrics_port": free_port()}
+
+
+def _values(values: Mapping[str, Any]) -> str:
+    return "".join(f"{key} = {_value(value)}\n" for key, value in values.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f'"{key}" = {_value(item)}' for key, item in value.items()) + "}"
+    return json.dumps(value)
+
+
+def _connects(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def pids_of(process: subprocess.Popen[bytes]) -> list[int]:
+    """Process ids of the children of a supervisor."""
+    path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return [int(pid) for pid in path.read_text().split()]
