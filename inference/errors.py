@@ -4,6 +4,7 @@ InferenceError
 ├── SeriesUnusable      the data cannot answer the question: park the job, tell the reason code
 ├── CardInvalid         the model's card is wrong: the AI team mends it
 ├── ServerUnavailable   the inference server is not there or too slow: try again later
+│   └── TritonAbsent        this installation has no Triton: run the models in process
 ├── ModelFailed         the model itself raised or answered nonsense: park the job
 └── GateRefused         a result object is not fit to be sent: park the job with the report
 """
@@ -36,6 +37,10 @@ class CardInvalid(InferenceError):
 
 class ServerUnavailable(InferenceError):
     """The inference server did not answer in time; the same request may succeed later."""
+
+
+class TritonAbsent(ServerUnavailable):
+    """No Triton server can be started from this installation; the message says what is missing."""
 
 
 class ModelFailed(InferenceError):

@@ -1,5 +1,6 @@
 """System shared memory that carries the tensors of one request to a server on the same machine."""
 
+import os
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,9 +13,14 @@ from tritonclient.utils import np_to_triton_dtype, shared_memory, triton_to_np_d
 from inference.errors import ModelFailed
 from inference.server.protocol import Output, Tensors, check
 
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - where Linux keeps it, not a temporary file
 _ALIGNMENT = 64
 _UNWRITTEN = 0xFF
-"""What the space of an output holds before the server writes: no segment number, and NaN as a float."""
+"""What the space of an output holds before the server writes: no segment number, and NaN as a float.
+
+The answer does not say how many bytes were written, and Triton's Python backend writes none when its numpy
+is of another major version than it was built for.
+"""
 
 
 class Region:
@@ -30,6 +36,12 @@ class Region:
             self._offsets.append(self._offsets[-1] + -(-size // _ALIGNMENT) * _ALIGNMENT)
         self.nbytes = self._offsets[-1]
         self._handle: Any = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is room; a container's 64 MB are soon full, and writing past them is fatal."""
+        room = os.statvfs(SHARED_MEMORY)
+        return self.nbytes < room.f_bavail * room.f_frsize
 
     def __enter__(self) -> "Region":
         self._handle = shared_memory.create_shared_memory_region(
@@ -76,15 +88,13 @@ class Region:
             said = answer.get_output(output.name)
             if said is None:
                 raise ModelFailed(f"the model gave no output {output.name}")
-            written = said.parameters["shared_memory_byte_size"].int64_param
-            if written != output.nbytes:
-                raise ModelFailed(
-                    f"the output {output.name} has {written} bytes, not {output.nbytes} as expected"
-                )
             check(output, said.shape, np.dtype(triton_to_np_dtype(said.datatype)))
-            arrays[output.name] = shared_memory.get_contents_as_numpy(
+            array = shared_memory.get_contents_as_numpy(
                 self._handle, output.dtype, output.shape, offset
             ).copy()
+            if (array.view(np.uint8) == _UNWRITTEN).all():
+                raise ModelFailed(f"the server wrote nothing into the output {output.name}")
+            arrays[output.name] = array
         return arrays
 
     def _places(self) -> Iterator[tuple[Output, int]]:

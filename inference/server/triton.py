@@ -72,8 +72,9 @@ class TritonServer:
         self, model: str, inputs: Tensors, outputs: Sequence[Output], *, timeout_s: float
     ) -> dict[str, NDArray[Any]]:
         """See `ModelServer.infer`."""
-        if self._shared_memory:
-            with Region(inputs, outputs) as region:
+        region = Region(inputs, outputs)
+        if self._shared_memory and region.fits:
+            with region:
                 if self._registered(region):
                     return self._infer_shared(model, region, timeout_s)
         asked = []

@@ -53,12 +53,12 @@ class Model:
         ValueError
             The volume is empty, not three-dimensional, or has one value everywhere.
         """
-        volume = np.array(tensors["volume"], np.float32)  # Triton's buffers are read-only
+        volume = np.nan_to_num(tensors["volume"])  # a copy: Triton's buffers are read-only
         if volume.ndim != 3 or volume.size == 0:
             raise ValueError(f"expected a volume of three axes, got the shape {volume.shape}")
-        voxels = torch.nan_to_num(torch.from_numpy(volume))
+        voxels = torch.from_numpy(volume)
         coarse = _resized(voxels, COARSE)
-        low, high = (float(q) for q in torch.quantile(coarse, torch.tensor([0.005, 0.995])))
+        low, high = (float(q) for q in np.quantile(coarse.numpy(), [0.005, 0.995]))
         if not high > low:
             raise ValueError("the volume has the same value nearly everywhere: it shows nothing")
         found, finder_seconds = self._forward(self._finder, _standardised(coarse, low, high))
