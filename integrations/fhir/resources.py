@@ -71,7 +71,7 @@ def imaging_study(report: Report) -> Resource:
     """
     study = report.study
     identifiers = [dicom_identifier(study.study_instance_uid)]
-    if study.accession_number is not None:
+    if study.accession_number:
         number = {"type": {"coding": [_ACCESSION]}, "value": study.accession_number}
         identifiers.append(number)
     resource: Resource = {
@@ -80,14 +80,14 @@ def imaging_study(report: Report) -> Resource:
         "status": "available",
         "modality": [fhir_coding(Coding(one, "DCM", one)) for one in study.modalities],
         "subject": {"reference": report.record_patient},
+        "started": None if study.started is None else date_time(study.started),
+        "description": study.description,
+        "series": [
+            *(_series(one, listed=False) for one in report.source_series),
+            *(_series(one, listed=True) for one in report.result_series),
+        ],
     }
-    if study.started is not None:
-        resource["started"] = date_time(study.started)
-    if study.description is not None:
-        resource["description"] = study.description
-    resource["series"] = [_series(one, listed=False) for one in report.source_series]
-    resource["series"] += [_series(one, listed=True) for one in report.result_series]
-    return checked(resource)
+    return checked(_known(resource))
 
 
 def device(report: Report) -> Resource:
@@ -138,9 +138,7 @@ def diagnostic_report(report: Report, results: Sequence[Resource]) -> Resource:
         "imagingStudy": [_study_reference(report)],
         "conclusion": _conclusion(report),
     }
-    if not results:
-        del resource["result"]
-    return checked(resource)
+    return checked(_known(resource))
 
 
 def provenance(report: Report, targets: Sequence[Resource]) -> Resource:
@@ -247,9 +245,8 @@ def _series(series: ReportedSeries, *, listed: bool) -> Resource:
         "uid": series.series_instance_uid,
         "modality": fhir_coding(Coding(series.modality, "DCM", series.modality)),
         "numberOfInstances": len(series.sop_classes),
+        "description": series.description,
     }
-    if series.description is not None:
-        resource["description"] = series.description
     if listed:
         resource["instance"] = [
             {
@@ -258,7 +255,12 @@ def _series(series: ReportedSeries, *, listed: bool) -> Resource:
             }
             for uid, sop_class in series.sop_classes.items()
         ]
-    return resource
+    return _known(resource)
+
+
+def _known(resource: Resource) -> Resource:
+    """Leave out what is not known: FHIR's JSON has no empty value (FHIR R4 json, 2.6.2)."""
+    return {name: value for name, value in resource.items() if value not in (None, "", [])}
 
 
 def _study_reference(report: Report) -> Resource:

@@ -56,13 +56,18 @@ class Sekmet:
         """How many resources there are of each type."""
         return {one: self.count(one) for one in resource_types}
 
+    def transact(self, bundle: str) -> dict[str, Any]:
+        """POST a transaction bundle as it is written."""
+        return self.request("POST", "", bundle)
+
     def request(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None
+        self, method: str, path: str, body: Mapping[str, Any] | str | None = None
     ) -> dict[str, Any]:
         """One REST interaction; raises `urllib.error.HTTPError` for 4xx and 5xx."""
+        text = body if body is None or isinstance(body, str) else json.dumps(body)
         request = urllib.request.Request(  # noqa: S310 -- http to our own server on loopback
-            f"{self.base_url}/{path}",
-            data=None if body is None else json.dumps(body).encode(),
+            f"{self.base_url}/{path}".rstrip("/"),
+            data=None if text is None else text.encode(),
             method=method,
             headers={"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"},
         )

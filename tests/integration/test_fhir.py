@@ -1,0 +1,211 @@
+"""A report and its context on a real FHIR server."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from integrations.destination import Receipt
+from integrations.errors import NotVerified, Refused, Unavailable
+from integrations.fhir.auth import BearerToken
+from integrations.fhir.client import FhirClient
+from integrations.fhir.context import FhirRecord
+from integrations.fhir.destination import FhirDestination
+from integrations.report import Report
+from tests.peers import free_port
+from tests.peers.sekmet import MRN_SYSTEM, Sekmet, running_sekmet
+from tests.unit.integrations.samples import IDENTITY, ISSUER, colin, report
+
+pytestmark = pytest.mark.peers
+
+WRITTEN = ("DiagnosticReport", "Observation", "ImagingStudy", "Device", "Provenance")
+AT = date(2026, 6, 1)
+
+
+@pytest.fixture
+def client(sekmet: Sekmet) -> Iterator[FhirClient]:
+    sekmet.put(colin())
+    with FhirClient(sekmet.base_url) as open_client:
+        yield open_client
+
+
+@pytest.fixture
+def own() -> Report:
+    """Give a report with identifiers that no earlier test has written, of a model of its own."""
+    of = report(uuid4().int % 10**9)
+    return replace(of, model=replace(of.model, device_uid=f"2.25.{uuid4().int}"))
+
+
+def _deliver(client: FhirClient, of: Report) -> Receipt:
+    destination = FhirDestination(client)
+    return destination.deliver(of, [], in_doubt=frozenset(), progress=lambda _uid, _state: None)
+
+
+def _more(sekmet: Sekmet, before: dict[str, int]) -> dict[str, int]:
+    now = sekmet.counts(*WRITTEN)
+    return {name: now[name] - before[name] for name in WRITTEN}
+
+
+ONCE = {
+    "DiagnosticReport": 1,
+    "Observation": 3,
+    "ImagingStudy": 1,
+    "Device": 1,
+    "Provenance": 1,
+}
+
+
+def test_writes_the_report_and_what_it_stands_on(
+    sekmet: Sekmet, client: FhirClient, own: Report
+) -> None:
+    before = sekmet.counts(*WRITTEN)
+    receipt = _deliver(client, own)
+    assert _more(sekmet, before) == ONCE
+    assert len(receipt.references) == 7
+    written = sekmet.read(receipt.references[0])
+    assert written["status"] == "preliminary"
+    assert written["subject"] == {"reference": "Patient/colin"}
+    volume = sekmet.read(written["result"][0]["reference"])
+    assert volume["valueQuantity"]["value"] == pytest.approx(1502.3)
+    assert volume["valueQuantity"]["code"] == "mL"
+    assert sekmet.read(volume["device"]["reference"])["manufacturer"] == "Example"
+    study = sekmet.read(written["imagingStudy"][0]["reference"])
+    assert study["identifier"][0]["value"] == f"urn:oid:{own.study.study_instance_uid}"
+
+
+def test_an_answer_lost_after_the_commit_leaves_one_report(
+    sekmet: Sekmet, client: FhirClient, own: Report
+) -> None:
+    class LosesTheAnswer(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            answer = super().handle_request(request)
+            answer.read()
+            if request.method == "POST":
+                raise httpx.ReadError("the connection broke")
+            return answer
+
+    before = sekmet.counts(*WRITTEN)
+    with (
+        FhirClient(sekmet.base_url, transport=LosesTheAnswer()) as broken,
+        pytest.raises(Unavailable),
+    ):
+        _deliver(broken, own)
+    receipt = _deliver(client, own)
+    assert _more(sekmet, before) == ONCE
+    assert receipt.remark == "it was there already"
+
+
+def test_two_at_the_same_moment_leave_one_report(
+    sekmet: Sekmet, client: FhirClient, own: Report
+) -> None:
+    both_searched = threading.Barrier(2)
+
+    class Meets(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if request.method == "POST":
+                both_searched.wait(timeout=20)
+            return super().handle_request(request)
+
+    receipts: list[Receipt] = []
+
+    def deliver() -> None:
+        with FhirClient(sekmet.base_url, transport=Meets()) as one:
+            receipts.append(_deliver(one, own))
+
+    before = sekmet.counts(*WRITTEN)
+    threads = [threading.Thread(target=deliver) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    more = _more(sekmet, before)
+    assert {**more, "Provenance": 1} == ONCE
+    assert more["Provenance"] in {1, 2}, "a Provenance has no identifier to look for"
+    assert receipts[0].references[0] == receipts[1].references[0]
+
+
+def test_a_second_report_shares_study_and_device(
+    sekmet: Sekmet, client: FhirClient, own: Report
+) -> None:
+    before = sekmet.counts(*WRITTEN)
+    _deliver(client, own)
+    _deliver(client, replace(own, result_set_uid=f"{own.result_set_uid}.1"))
+    expected = {**ONCE, "DiagnosticReport": 2, "Observation": 6, "Provenance": 2}
+    assert _more(sekmet, before) == expected
+
+
+def test_nothing_is_written_when_one_resource_is_refused(
+    sekmet: Sekmet, client: FhirClient, own: Report
+) -> None:
+    twins = {
+        "resourceType": "Device",
+        "identifier": [{"system": "urn:dicom:uid", "value": f"urn:oid:{own.model.device_uid}"}],
+    }
+    sekmet.create(twins)
+    sekmet.create(twins)
+    before = sekmet.counts(*WRITTEN)
+    with pytest.raises(Refused) as refused:
+        _deliver(client, own)
+    assert refused.value.reason == "EHR-412"
+    assert set(_more(sekmet, before).values()) == {0}
+
+
+def test_a_birth_date_that_differs_gives_nothing(sekmet: Sekmet, client: FhirClient) -> None:
+    identifier = {"system": MRN_SYSTEM, "value": "MRN-1970"}
+    sekmet.put({
+        **colin(),
+        "id": "differs",
+        "identifier": [identifier],
+        "birthDate": "1970-05-17",
+    })
+    record = FhirRecord(client, {ISSUER: MRN_SYSTEM})
+    with pytest.raises(NotVerified) as refused:
+        record.context(replace(IDENTITY, patient_id="MRN-1970"), ["age"], AT)
+    assert refused.value.reason == "BIRTH-DATE-DIFFERS"
+
+
+def test_a_merged_patient_is_found_under_the_old_number(sekmet: Sekmet, client: FhirClient) -> None:
+    sekmet.put({
+        **colin(),
+        "id": "merged",
+        "active": False,
+        "identifier": [{"system": MRN_SYSTEM, "value": "MRN-OLD"}],
+        "link": [{"other": {"reference": "Patient/colin"}, "type": "replaced-by"}],
+    })
+    record = FhirRecord(client, {ISSUER: MRN_SYSTEM})
+    context = record.context(replace(IDENTITY, patient_id="MRN-OLD"), ["age"], AT)
+    assert context.patient == "Patient/colin"
+
+
+def test_reads_a_search_of_several_pages(sekmet: Sekmet, client: FhirClient) -> None:
+    for number in range(5):
+        sekmet.put({
+            "resourceType": "Organization",
+            "id": f"o{number}",
+            "name": f"Ward {number}",
+        })
+    found = client.search("Organization", {"_count": "2"})
+    assert sorted(one["id"] for one in found) == [f"o{number}" for number in range(5)]
+
+
+def test_a_server_that_is_down_is_unavailable(own: Report) -> None:
+    with FhirClient(f"http://127.0.0.1:{free_port()}/fhir") as down, pytest.raises(Unavailable):
+        _deliver(down, own)
+
+
+def test_a_server_wants_the_right_token(tmp_path: Path, own: Report) -> None:
+    with running_sekmet(tmp_path, token="right") as server:
+        server.put(colin())
+        with FhirClient(server.base_url, auth=BearerToken("right")) as known:
+            assert _deliver(known, own).confirmed
+        with (
+            FhirClient(server.base_url, auth=BearerToken("wrong")) as unknown,
+            pytest.raises(Refused) as refused,
+        ):
+            _deliver(unknown, own)
+    assert refused.value.reason == "EHR-401"
