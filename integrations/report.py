@@ -101,7 +101,24 @@ class ReportedFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsedValue:
-    """A value of the patient's record that the model was given."""
+    """A value of the patient's record that the model was given.
+
+    Parameters
+    ----------
+    feature
+        The name by which a model asks for it.
+    concept
+        What it is.
+    value
+        With a unit, a number as text. Without one, a code value of the concept's context group: for
+        Subject Sex (121032, DCM) of CID 7455, scheme DCM, ``M``, ``F`` or ``121102`` (Other sex).
+    unit
+        UCUM unit of a number; None for a coded value.
+    source
+        Where it was read: ``Patient/123/_history/4``, or words that are no reference.
+    effective
+        The moment for which it holds, ISO 8601; None when the source does not say.
+    """
 
     feature: str
     concept: Coding

@@ -22,6 +22,39 @@ _SYSTEMS = {
 _UCUM_SPELLING = {"ml": "mL", "l": "L"}
 """UCUM allows both letters for the litre; FHIR's and LOINC's own texts use the capital one."""
 
+_TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
+AI_ASSERTED: Resource = {
+    "system": f"{_TERMINOLOGY}/v3-ObservationValue",
+    "code": "AIAST",
+    "display": "Artificial Intelligence asserted",
+}
+AI_DEVICE: Resource = {
+    "system": "http://hl7.org/fhir/uv/aitransparency/CodeSystem/AIdeviceTypeCS",
+    "code": "Artificial-Intelligence",
+    "display": "All kinds of Artificial Intelligence",
+}
+IMAGING: Resource = {
+    "system": f"{_TERMINOLOGY}/observation-category",
+    "code": "imaging",
+    "display": "Imaging",
+}
+RADIOLOGY: Resource = {
+    "system": f"{_TERMINOLOGY}/v2-0074",
+    "code": "RAD",
+    "display": "Radiology",
+}
+ACCESSION: Resource = {"system": f"{_TERMINOLOGY}/v2-0203", "code": "ACSN"}
+AUTHOR: Resource = {
+    "system": f"{_TERMINOLOGY}/provenance-participant-type",
+    "code": "author",
+    "display": "Author",
+}
+CREATE: Resource = {"system": f"{_TERMINOLOGY}/v3-DataOperation", "code": "CREATE"}
+
+FINDING = Coding("121071", "DCM", "Finding")
+PRESENT = Coding("52101004", "SCT", "Present")
+ABSENT = Coding("2667000", "SCT", "Absent")
+
 
 def codeable_concept(coding: Coding, *, text: str | None = None) -> Resource:
     """Write a concept, with `text` where people should read something else than its meaning.

@@ -12,6 +12,16 @@ from decimal import Decimal
 from fhir.resources.R4B import get_fhir_model_class
 
 from integrations.fhir.coding import (
+    ABSENT,
+    ACCESSION,
+    AI_ASSERTED,
+    AI_DEVICE,
+    AUTHOR,
+    CREATE,
+    FINDING,
+    IMAGING,
+    PRESENT,
+    RADIOLOGY,
     UCUM,
     codeable_concept,
     date_time,
@@ -27,41 +37,8 @@ from integrations.report import Coding, Quantity, Report, ReportedFinding, Repor
 
 RESEARCH = "RESEARCH"
 
-_TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
-_AI_ASSERTED: Resource = {
-    "system": f"{_TERMINOLOGY}/v3-ObservationValue",
-    "code": "AIAST",
-    "display": "Artificial Intelligence asserted",
-}
-_AI_DEVICE: Resource = {
-    "system": "http://hl7.org/fhir/uv/aitransparency/CodeSystem/AIdeviceTypeCS",
-    "code": "Artificial-Intelligence",
-    "display": "All kinds of Artificial Intelligence",
-}
-_IMAGING: Resource = {
-    "system": f"{_TERMINOLOGY}/observation-category",
-    "code": "imaging",
-    "display": "Imaging",
-}
-_RADIOLOGY: Resource = {
-    "system": f"{_TERMINOLOGY}/v2-0074",
-    "code": "RAD",
-    "display": "Radiology",
-}
-_ACCESSION: Resource = {"system": f"{_TERMINOLOGY}/v2-0203", "code": "ACSN"}
-_AUTHOR: Resource = {
-    "system": f"{_TERMINOLOGY}/provenance-participant-type",
-    "code": "author",
-    "display": "Author",
-}
-_CREATE: Resource = {"system": f"{_TERMINOLOGY}/v3-DataOperation", "code": "CREATE"}
-
 _REFERENCE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}(/_history/[A-Za-z0-9.-]{1,64})?")
 """A literal reference within the server; other sources (``DICOM header``) are only told."""
-
-_FINDING = Coding("121071", "DCM", "Finding")
-_PRESENT = Coding("52101004", "SCT", "Present")
-_ABSENT = Coding("2667000", "SCT", "Absent")
 
 
 def imaging_study(report: Report) -> Resource:
@@ -72,7 +49,7 @@ def imaging_study(report: Report) -> Resource:
     study = report.study
     identifiers = [dicom_identifier(study.study_instance_uid)]
     if study.accession_number:
-        number = {"type": {"coding": [_ACCESSION]}, "value": study.accession_number}
+        number = {"type": {"coding": [ACCESSION]}, "value": study.accession_number}
         identifiers.append(number)
     resource: Resource = {
         "resourceType": "ImagingStudy",
@@ -99,7 +76,7 @@ def device(report: Report) -> Resource:
         "status": "active",
         "manufacturer": model.manufacturer,
         "deviceName": [{"name": model.name, "type": "user-friendly-name"}],
-        "type": {"coding": [_AI_DEVICE], "text": "AI model for medical images"},
+        "type": {"coding": [AI_DEVICE], "text": "AI model for medical images"},
         "version": [
             {"type": {"text": "model version"}, "value": model.version},
             {"type": {"text": "digest of the weights"}, "value": model.weights_digest},
@@ -126,10 +103,10 @@ def diagnostic_report(report: Report, results: Sequence[Resource]) -> Resource:
     """Bind the observations into one preliminary report (FHIR R4 DiagnosticReport.status)."""
     resource: Resource = {
         "resourceType": "DiagnosticReport",
-        "meta": {"security": [_AI_ASSERTED]},
+        "meta": {"security": [AI_ASSERTED]},
         "identifier": [report_identifier(report)],
         "status": "preliminary",
-        "category": [{"coding": [_RADIOLOGY]}],
+        "category": [{"coding": [RADIOLOGY]}],
         "code": codeable_concept(report.procedure),
         "subject": {"reference": report.record_patient},
         **_effective(report),
@@ -155,12 +132,12 @@ def provenance(report: Report, targets: Sequence[Resource]) -> Resource:
         "target": [reference_to(one) for one in targets],
         "occurredDateTime": instant(report.issued),
         "recorded": instant(report.issued),
-        "reason": [{"coding": [_AI_ASSERTED]}],
-        "activity": {"coding": [_CREATE]},
+        "reason": [{"coding": [AI_ASSERTED]}],
+        "activity": {"coding": [CREATE]},
         "agent": [
             {
-                "type": {"coding": [_AUTHOR]},
-                "role": [{"coding": [_AI_DEVICE], "text": "AI model"}],
+                "type": {"coding": [AUTHOR]},
+                "role": [{"coding": [AI_DEVICE], "text": "AI model"}],
                 "who": {"reference": full_url(dicom_identifier(report.model.device_uid))},
             }
         ],
@@ -206,7 +183,7 @@ def _quantity_observation(
         "code": ucum_code(quantity.unit),
     }
     finding_type = {
-        "code": codeable_concept(_FINDING),
+        "code": codeable_concept(FINDING),
         "valueCodeableConcept": codeable_concept(finding.type),
     }
     parts = {"valueQuantity": value, "component": [finding_type]}
@@ -216,17 +193,17 @@ def _quantity_observation(
 def _presence_observation(report: Report, finding: ReportedFinding) -> Resource:
     uid = derived_uid(report.result_set_uid, finding.tracking_uid, "presence")
     code = codeable_concept(finding.type, text=finding.label)
-    value = codeable_concept(_PRESENT if finding.present else _ABSENT)
+    value = codeable_concept(PRESENT if finding.present else ABSENT)
     return _observation(report, finding, uid, {"code": code, "valueCodeableConcept": value})
 
 
 def _observation(report: Report, finding: ReportedFinding, uid: str, parts: Resource) -> Resource:
     resource: Resource = {
         "resourceType": "Observation",
-        "meta": {"security": [_AI_ASSERTED]},
+        "meta": {"security": [AI_ASSERTED]},
         "identifier": [dicom_identifier(uid)],
         "status": "preliminary",
-        "category": [{"coding": [_IMAGING]}],
+        "category": [{"coding": [IMAGING]}],
         "subject": {"reference": report.record_patient},
         **_effective(report),
         "issued": instant(report.issued),

@@ -13,6 +13,7 @@ from integrations.pacs.peer import DicomPeer, echo
 from integrations.pacs.query import DicomArchiveIndex
 from integrations.pacs.storage import StorageDestination
 from integrations.report import Instance
+from integrations.testing import MemoryArchive
 from tests.peers import free_port, wait_for
 from tests.peers.orthanc import Orthanc
 from tests.peers.receiver import Receiver, running_receiver
@@ -76,10 +77,28 @@ def test_orthanc_gets_the_bytes_that_were_made(
 def test_the_bytes_on_the_wire_are_those_of_the_file(
     receiver: Receiver, instances: list[Instance], steps: Steps
 ) -> None:
+    # A group length, retired but legal: whoever decodes and encodes the dataset loses it.
+    for one in instances:
+        part10 = one.path.read_bytes()
+        dataset = _dataset_bytes(part10)
+        group_length = b"\x08\x00\x00\x00UL\x04\x00\x00\x00\x00\x00"
+        one.path.write_bytes(part10[: -len(dataset)] + group_length + dataset)
     _storage(_peer(receiver.port)).deliver(OF, instances, in_doubt=frozenset(), progress=steps)
     for one in instances:
         stored = receiver.stored[one.sop_instance_uid]
         assert _dataset_bytes(stored.read_bytes()) == _dataset_bytes(one.path.read_bytes())
+
+
+def test_an_archive_that_does_not_list_what_it_took_has_not_confirmed(
+    receiver: Receiver, instances: list[Instance], steps: Steps
+) -> None:
+    nothing = MemoryArchive()
+    receipt = StorageDestination(_peer(receiver.port), nothing).deliver(
+        OF, instances, in_doubt=frozenset(), progress=steps
+    )
+    assert not receipt.confirmed
+    assert receipt.remark == "the archive does not list every instance yet"
+    assert len(receiver.stored) == 2
 
 
 def test_a_warning_is_stored_with_a_remark(

@@ -157,11 +157,6 @@ def _write(folder: Path, of: Report, sop_class: str, uid: str) -> Instance:
     dataset.Modality = "SEG" if sop_class == SEGMENTATION else "SR"
     dataset.PatientID = of.study.patient.patient_id
     dataset.PatientName = of.study.patient.patient_name
-    # What an encoder would write otherwise: an explicit length of a sequence, an unknown private element.
-    item = Dataset()
-    item.CodeValue = "1"
-    dataset.ConceptNameCodeSequence = [item]
-    dataset.add_new(0x00091001, "UN", b"as it is")
     path = folder / f"{uid}.dcm"
     dataset.save_as(path, enforce_file_format=True)
     return Instance(
