@@ -64,9 +64,9 @@ class Card:
     Parameters
     ----------
     folder
-        The model's folder in the Triton repository; its name is the model's name on the server.
+        The model's folder in the Triton repository.
     name, version
-        Of the model, and as they stand in every result.
+        Of the model for people, and as they stand in every result.
     device_uid
         Device UID (0018,1002): changes whenever the model changes (IHE RAD AIR 6.5.3.1).
     manufacturer
@@ -117,6 +117,11 @@ class Card:
     weights: Mapping[str, str]
 
     @property
+    def key(self) -> str:
+        """Name of `folder`: by it the server, the rules and the jobs know the model."""
+        return self.folder.name
+
+    @property
     def weights_digest(self) -> str:
         """One SHA-256 over the names and digests of all weight files."""
         listing = "\n".join(f"{name} {digest}" for name, digest in sorted(self.weights.items()))
@@ -143,20 +148,15 @@ def load(folder: Path) -> Card:
 
 
 def load_all(repository: Path) -> dict[str, Card]:
-    """Read the cards of every model in a repository folder, by model name.
+    """Read the cards of every model in a repository folder, by `Card.key`.
 
     Raises
     ------
     CardInvalid
-        A card is wrong, or two models share a name.
+        A card is wrong.
     """
-    cards: dict[str, Card] = {}
-    for path in sorted(repository.glob("*/card.toml")):
-        card = load(path.parent)
-        if card.name in cards:
-            raise CardInvalid(f"{path}: the name {card.name} is taken by {cards[card.name].folder}")
-        cards[card.name] = card
-    return cards
+    cards = (load(path.parent) for path in sorted(repository.glob("*/card.toml")))
+    return {card.key: card for card in cards}
 
 
 def check_weights(card: Card) -> None:

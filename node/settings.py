@@ -152,7 +152,7 @@ class RuleTable(Table):
     """``[[rule]]``: which series go to which model."""
 
     name: str = Field(min_length=1, description="For people; it stands in every job it makes.")
-    model: str = Field(description="Name of the model's card.")
+    model: str = Field(description="Name of the model's folder in the repository.")
     select: dict[str, Any] = Field(
         default_factory=dict, description="Criteria over DICOM keywords (the selection language)."
     )

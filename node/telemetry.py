@@ -8,6 +8,7 @@ what an administrator searches for, and they name no person.
 import logging
 import sys
 import traceback
+from functools import partial
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -42,7 +43,7 @@ def set_up(role: str, stream: TextIO | None = None) -> None:
     out = stream or sys.stderr
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            partial(_of_role, role),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _frames_only,
@@ -52,7 +53,6 @@ def set_up(role: str, stream: TextIO | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(role=role)
     handler = logging.StreamHandler(out)
     handler.setFormatter(_WithoutArguments())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
@@ -66,6 +66,10 @@ def log(event: str, **fields: Any) -> None:
 def log_failure(event: str, error: BaseException, **fields: Any) -> None:
     """Record a failure by its type and the frames it passed, never by its text, which may quote data."""
     structlog.get_logger().error(event, exc=error, **fields)
+
+
+def _of_role(role: str, _: Any, __: str, event: EventDict) -> EventDict:
+    return {"role": role, **event}
 
 
 def _frames_only(_: Any, __: str, event: EventDict) -> EventDict:

@@ -56,38 +56,47 @@ class InstanceState(StrEnum):
 
 State = TypeVar("State", JobState, Readiness, ResultState, DeliveryState, InstanceState)
 
-TRANSITIONS: Mapping[StrEnum, frozenset[StrEnum]] = {
-    # SCHEDULED again: the lease ended or a peer was unavailable; the next claim has a new Transaction UID
-    JobState.SCHEDULED: frozenset({JobState.IN_PROGRESS, JobState.CANCELED}),
-    JobState.IN_PROGRESS: frozenset({
-        JobState.IN_PROGRESS,
-        JobState.SCHEDULED,
-        JobState.COMPLETED,
-        JobState.CANCELED,
-    }),
-    JobState.COMPLETED: frozenset(),
-    JobState.CANCELED: frozenset(),
-    Readiness.INCOMPLETE: frozenset({Readiness.READY, Readiness.UNAVAILABLE}),
-    Readiness.READY: frozenset(),
-    Readiness.UNAVAILABLE: frozenset(),
-    ResultState.CURRENT: frozenset({ResultState.SUPERSEDED, ResultState.RETRACTED}),
-    ResultState.SUPERSEDED: frozenset({ResultState.RETRACTED}),
-    ResultState.RETRACTED: frozenset(),
-    DeliveryState.OWED: frozenset({
-        DeliveryState.OWED,
-        DeliveryState.SENT,
-        DeliveryState.CONFIRMED,
-        DeliveryState.PARKED,
-    }),
-    DeliveryState.SENT: frozenset({DeliveryState.CONFIRMED, DeliveryState.WITHDRAWN}),
-    DeliveryState.CONFIRMED: frozenset({DeliveryState.WITHDRAWN}),
-    DeliveryState.PARKED: frozenset({DeliveryState.OWED}),
-    DeliveryState.WITHDRAWN: frozenset(),
-    InstanceState.OWED: frozenset({InstanceState.SENDING, InstanceState.SENT}),
-    InstanceState.SENDING: frozenset({InstanceState.SENDING, InstanceState.SENT}),
-    InstanceState.SENT: frozenset(),
+TRANSITIONS: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
+    JobState: {
+        # SCHEDULED again: the job was given back; IN PROGRESS again: its lease had ended
+        JobState.SCHEDULED: frozenset({JobState.IN_PROGRESS, JobState.CANCELED}),
+        JobState.IN_PROGRESS: frozenset({
+            JobState.IN_PROGRESS,
+            JobState.SCHEDULED,
+            JobState.COMPLETED,
+            JobState.CANCELED,
+        }),
+        JobState.COMPLETED: frozenset(),
+        JobState.CANCELED: frozenset(),
+    },
+    Readiness: {
+        Readiness.INCOMPLETE: frozenset({Readiness.READY, Readiness.UNAVAILABLE}),
+        Readiness.READY: frozenset(),
+        Readiness.UNAVAILABLE: frozenset(),
+    },
+    ResultState: {
+        ResultState.CURRENT: frozenset({ResultState.SUPERSEDED, ResultState.RETRACTED}),
+        ResultState.SUPERSEDED: frozenset({ResultState.RETRACTED}),
+        ResultState.RETRACTED: frozenset(),
+    },
+    DeliveryState: {
+        DeliveryState.OWED: frozenset({
+            DeliveryState.SENT,
+            DeliveryState.CONFIRMED,
+            DeliveryState.PARKED,
+        }),
+        DeliveryState.SENT: frozenset({DeliveryState.CONFIRMED, DeliveryState.WITHDRAWN}),
+        DeliveryState.CONFIRMED: frozenset({DeliveryState.WITHDRAWN}),
+        DeliveryState.PARKED: frozenset({DeliveryState.OWED}),
+        DeliveryState.WITHDRAWN: frozenset(),
+    },
+    InstanceState: {
+        InstanceState.OWED: frozenset({InstanceState.SENDING, InstanceState.SENT}),
+        InstanceState.SENDING: frozenset({InstanceState.SENDING, InstanceState.SENT}),
+        InstanceState.SENT: frozenset(),
+    },
 }
-"""What may follow what; the store asks this table before it writes a state."""
+"""What may follow what, for each kind of state; the store asks this table before it writes a state."""
 
 
 def move(state: State, to: State) -> State:
@@ -98,7 +107,7 @@ def move(state: State, to: State) -> State:
     IllegalTransition
         It does not; the caller has a bug.
     """
-    if to not in TRANSITIONS[state]:
+    if to not in TRANSITIONS[type(state)][state]:
         raise IllegalTransition(f"{type(state).__name__}: {state} -> {to}")
     return to
 

@@ -15,7 +15,7 @@ class Rule:
     name
         For people; it stands in every job that the rule makes.
     model
-        Name of the model's card.
+        Name of the model's folder in the repository.
     select
         Which series it wants.
     destinations

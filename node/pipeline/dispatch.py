@@ -62,14 +62,14 @@ def _request(
     return JobRequest(
         job_id=job_id(
             study_instance_uid=series.study_instance_uid,
-            model=card.name,
+            model=card.key,
             version=card.version,
             digest=digest,
             request=0,
         ),
         study_instance_uid=series.study_instance_uid,
         series_instance_uid=series.series_instance_uid,
-        model=card.name,
+        model=card.key,
         version=card.version,
         rule=rule.name,
         inputs={card.inputs[0].name: tuple(uid for uid, _ in series.instances)},

@@ -25,7 +25,7 @@ PATIENT: Mapping[str, Any] = {
     "resourceType": "Patient",
     "active": True,
     "identifier": [{"system": MRN_SYSTEM, "value": "OVR-000027"}],
-    "name": [{"family": "Twentyseven", "given": ["Colin"]}],
+    "name": [{"family": "Colin", "given": ["Twentyseven"]}],
     "gender": "male",
     "birthDate": "1963-07-04",
 }
