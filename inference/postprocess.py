@@ -7,7 +7,7 @@ from scipy import ndimage
 from inference.card import Card
 from inference.errors import ModelFailed
 from inference.preprocess import Grid
-from inference.resampling import sample
+from inference.resampling import exact, sample
 
 _TOUCHING = ndimage.generate_binary_structure(3, 3)
 """Voxels that share a corner are one region; a hole, the reverse, must be closed on all sides."""
@@ -60,6 +60,9 @@ def onto_source(card: Card, mask: NDArray[np.uint8], grid: Grid, source: Grid) -
         uint8, of the source's shape, segment numbers.
     """
     to_mask = source.indices_in(grid.affine)
+    if exact(to_mask, source.shape, mask.shape):
+        moved: NDArray[np.uint8] = sample(mask, to_mask, source.shape, outside=0)
+        return moved
     back = np.zeros(source.shape, np.uint8)
     for segment in card.segments:
         region = (mask == segment.number).astype(np.float32)

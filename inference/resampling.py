@@ -1,5 +1,6 @@
 """Values of a volume on another grid, exact where the grids allow it, linear in between."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,12 +43,57 @@ def sample(
     axes = _parallel(to_voxels, shape)
     if axes is None:
         return _affine(voxels, to_voxels, shape, outside)
-    scales = [to_voxels[axes[axis], axis] for axis in range(3)]
-    starts = [to_voxels[axes[axis], 3] for axis in range(3)]
+    lines = _lines(to_voxels, axes, shape)
     turned = voxels.transpose(axes)
-    if _on_voxels(scales, starts, shape, turned.shape):
-        return _cut(turned, scales, starts, shape)
-    return _separable(turned, scales, starts, shape)
+    if all(line.on_voxels(count) for line, count in zip(lines, turned.shape, strict=True)):
+        return np.array(turned[tuple(line.span for line in lines)], order="C")
+    return _separable(turned, lines)
+
+
+def exact(
+    to_voxels: NDArray[np.float64], shape: tuple[int, int, int], available: tuple[int, ...]
+) -> bool:
+    """Whether each point of a grid falls on a voxel of a volume of shape `available`."""
+    axes = _parallel(to_voxels, shape)
+    return axes is not None and all(
+        line.on_voxels(available[axis])
+        for line, axis in zip(_lines(to_voxels, axes, shape), axes, strict=True)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Points of the new grid along one axis, in voxels: `start`, and `step` from one to the next."""
+
+    start: float
+    step: float
+    count: int
+
+    def on_voxels(self, available: int) -> bool:
+        first, step = round(self.start), round(self.step)
+        last = first + step * (self.count - 1)
+        end = self.start + self.step * (self.count - 1)
+        return (
+            abs(step) == 1
+            and max(abs(self.start - first), abs(end - last)) <= TOLERANCE
+            and min(first, last) >= 0
+            and max(first, last) < available
+        )
+
+    @property
+    def span(self) -> slice:
+        first, step = round(self.start), round(self.step)
+        end = first + step * self.count
+        return slice(first, end if end >= 0 else None, step)
+
+
+def _lines(
+    to_voxels: NDArray[np.float64], axes: list[int], shape: tuple[int, int, int]
+) -> list[_Line]:
+    return [
+        _Line(float(to_voxels[axes[axis], 3]), float(to_voxels[axes[axis], axis]), shape[axis])
+        for axis in range(3)
+    ]
 
 
 def _parallel(to_voxels: NDArray[np.float64], shape: tuple[int, int, int]) -> list[int] | None:
@@ -62,45 +108,17 @@ def _parallel(to_voxels: NDArray[np.float64], shape: tuple[int, int, int]) -> li
     return axes if drift.max() <= TOLERANCE else None
 
 
-def _on_voxels(
-    scales: list[float], starts: list[float], shape: tuple[int, ...], source: tuple[int, ...]
-) -> bool:
-    for scale, start, count, available in zip(scales, starts, shape, source, strict=True):
-        end = start + scale * (count - 1)
-        step = round(scale)
-        first = round(start)
-        last = first + step * (count - 1)
-        if abs(step) != 1 or max(abs(start - first), abs(end - last)) > TOLERANCE:
-            return False
-        if min(first, last) < 0 or max(first, last) >= available:
-            return False
-    return True
-
-
-def _cut(
-    voxels: NDArray[Any], scales: list[float], starts: list[float], shape: tuple[int, ...]
-) -> NDArray[Any]:
-    spans = []
-    for scale, start, count in zip(scales, starts, shape, strict=True):
-        first = round(start)
-        end = first + round(scale) * count
-        spans.append(slice(first, end if end >= 0 else None, round(scale)))
-    return np.array(voxels[tuple(spans)], order="C")
-
-
-def _separable(
-    voxels: NDArray[Any], scales: list[float], starts: list[float], shape: tuple[int, ...]
-) -> NDArray[Any]:
+def _separable(voxels: NDArray[Any], lines: list[_Line]) -> NDArray[Any]:
     values = voxels.astype(np.float32)
-    for axis, (scale, start, count) in enumerate(zip(scales, starts, shape, strict=True)):
-        available = values.shape[axis]
-        points = np.clip(start + scale * np.arange(count), 0, available - 1)
-        below = np.minimum(points.astype(int), max(available - 2, 0))
+    for axis, line in enumerate(lines):
+        last = values.shape[axis] - 1
+        points = np.clip(line.start + line.step * np.arange(line.count), 0, last)
+        below = np.minimum(points.astype(int), max(last - 1, 0))
         along = [1, 1, 1]
-        along[axis] = count
+        along[axis] = line.count
         share = (points - below).astype(np.float32).reshape(along)
         lower = values.take(below, axis)
-        upper = values.take(np.minimum(below + 1, available - 1), axis)
+        upper = values.take(np.minimum(below + 1, last), axis)
         upper -= lower
         upper *= share
         lower += upper
