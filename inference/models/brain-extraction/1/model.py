@@ -7,12 +7,17 @@ imports nothing of the node, so that a Triton server elsewhere can serve this fo
 import json
 import os
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from scipy import ndimage
 from torch.nn.functional import interpolate
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Shape = tuple[int, ...]
 
 COARSE = (128, 128, 128)
 FINE = (256, 256, 256)
@@ -33,13 +38,13 @@ class Model:
         Where ``bbox_model.pt`` and ``model.pt`` lie.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._finder = self._load(Path(folder) / "bbox_model.pt")
         self._cutter = self._load(Path(folder) / "model.pt")
 
-    def predict(self, tensors):
+    def predict(self, tensors: Mapping[str, Array]) -> dict[str, Array]:
         """Segment ``volume`` (float32, axes growing right, front and up, slowest first).
 
         Returns
@@ -74,14 +79,14 @@ class Model:
             "forward_seconds": np.array([finder_seconds, cutter_seconds], np.float32),
         }
 
-    def _load(self, path):
+    def _load(self, path: Path) -> Any:
         network = torch.jit.load(path, map_location=self._device).eval()
         if self._device.type == "cpu":
             # Twice as fast on a CPU; probabilities change by at most 1e-4.
             return torch.jit.optimize_for_inference(torch.jit.freeze(network))
         return network
 
-    def _forward(self, network, image):
+    def _forward(self, network: Any, image: torch.Tensor) -> tuple[Array, float]:
         """Probability of brain for each voxel, and the seconds that the network took."""
         with torch.inference_mode():
             batch = image[None, None].to(self._device)
@@ -90,17 +95,17 @@ class Model:
             return probability.numpy(), time.perf_counter() - start
 
 
-def _resized(voxels, shape):
+def _resized(voxels: torch.Tensor, shape: Shape) -> torch.Tensor:
     return interpolate(voxels[None, None], tuple(shape), mode="nearest-exact")[0, 0]
 
 
-def _standardised(voxels, low, high):
+def _standardised(voxels: torch.Tensor, low: float, high: float) -> torch.Tensor:
     scaled = ((voxels - low) / (high - low)).clamp_(0, 1)
     deviation, mean = torch.std_mean(scaled)
     return scaled.sub_(mean).mul_(DEVIATION / deviation).add_(MEAN)
 
 
-def _largest(mask):
+def _largest(mask: Array) -> Array:
     labels, count = ndimage.label(mask, ndimage.generate_binary_structure(3, 3))
     if count == 0:
         return mask
@@ -109,8 +114,8 @@ def _largest(mask):
     return labels == sizes.argmax()
 
 
-def _box(mask, shape):
-    """Slices of a volume of `shape` round the brain in the coarse `mask`; None when there is none."""
+def _box(mask: Array, shape: Shape) -> tuple[slice, ...] | None:
+    """Find the slices of a volume of `shape` round the brain in the coarse `mask`; None when there is none."""
     slices = []
     for axis in range(3):
         others = tuple(other for other in range(3) if other != axis)
@@ -128,16 +133,16 @@ def _box(mask, shape):
 class TritonPythonModel:
     """The same, as Triton's Python backend calls it."""
 
-    def initialize(self, args):
+    def initialize(self, args: Mapping[str, str]) -> None:
         """Load the networks of this version's folder, once."""
         self._model = Model(Path(args["model_repository"]) / args["model_version"])
         self._outputs = [output["name"] for output in json.loads(args["model_config"])["output"]]
 
-    def execute(self, requests):
+    def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer each request; a volume that shows nothing is answered with an error."""
         return [self._answer(request) for request in requests]
 
-    def _answer(self, request):
+    def _answer(self, request: Any) -> Any:
         import triton_python_backend_utils as triton  # exists only inside Triton
 
         volume = triton.get_input_tensor_by_name(request, "volume").as_numpy()
