@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydicom import DataElement, Dataset, dcmread
+from pydicom.config import disable_value_validation
 
 from inference.geometry import Plane
 from inference.results.headers import decoded
@@ -30,8 +31,10 @@ class Examined:
     @classmethod
     def of(cls, item: ResultObject) -> "Examined":
         """Read an object from its bytes."""
-        dataset = dcmread(io.BytesIO(item.encoded))
-        return cls(kind=item.kind, dataset=dataset, elements=tuple(dataset.iterall()))
+        with disable_value_validation():  # it would tell the source's own wrong values to the log
+            dataset = dcmread(io.BytesIO(item.encoded))
+            elements = tuple(dataset.iterall())
+        return cls(kind=item.kind, dataset=dataset, elements=elements)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,10 @@ from inference.results.objects import SERIES_OFFSET, Kind, ResultRequest
 from inference.uids import derived_uid
 
 CHARACTER_SET_TAG = 0x00080005
-_TEXT_VRS = frozenset({"SH", "LO", "ST", "LT", "UC", "UT", "PN"})
+_ONE_TEXT = frozenset({"ST", "LT", "UT"})
+_STRINGS = frozenset(
+    {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UC", "UI"} | _ONE_TEXT
+)
 
 
 def identity(header: Dataset) -> Dataset:
@@ -66,15 +69,16 @@ def _character_set(header: Dataset, inherited: Sequence[str]) -> Sequence[str]:
 def _element(header: Dataset, tag: BaseTag, character_set: Sequence[str]) -> DataElement | None:
     raw = header.get_item(tag)
     vr = dictionary_VR(tag) if raw.VR in {None, "UN"} else raw.VR
-    if vr in _TEXT_VRS:
+    if vr in _STRINGS:
+        # Never by pydicom's own conversion: it loses what it cannot decode, and tells values to the log.
         text = _text(raw, character_set, person_name=vr == "PN")
-        values = text.split("\\") if vr in {"SH", "LO", "UC", "PN"} else [text]
-        value: object = values[0] if len(values) == 1 else values
-        return DataElement(tag, vr, value, validation_mode=IGNORE)
-    try:
-        element = header[tag]
-    except (ValueError, TypeError):
-        return None  # a number that is none; all numbers of our modules are Type 3
+        values = [text] if vr in _ONE_TEXT else text.split("\\")
+        try:
+            value = values[0] if len(values) == 1 else values
+            return DataElement(tag, vr, value, validation_mode=IGNORE)
+        except (ValueError, OverflowError):
+            return None  # a number that is none; all numbers of our modules are Type 3
+    element = header[tag]
     if element.VR == "SQ":
         items = [_decoded(item, item.keys(), character_set) for item in element.value]
         return DataElement(tag, "SQ", items)

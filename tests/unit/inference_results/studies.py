@@ -6,8 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.uid import EnhancedMRImageStorage
 
 from inference import phantoms
 from inference.card import Card, Segment
@@ -46,7 +49,7 @@ CONTEXT = Context(
 BRAIN = Segment(
     number=1,
     label="Brain",
-    category=Code("123037004", "SCT", "Anatomical Structure"),
+    category=Code("91723000", "SCT", "Anatomical Structure"),
     type=Code("12738006", "SCT", "Brain"),
     finding_site=None,
     colour_rgb=(250, 250, 90),
@@ -175,3 +178,21 @@ def _key_slice(region: NDArray[np.bool_], pixel_area: float) -> KeySlice:
         concept=AREA, value=float(region[index].sum()) * pixel_area, unit=SQUARE_MILLIMETRE
     )
     return KeySlice(index=index, contour=contour.astype(np.float64), measurements=(area,))
+
+
+def enhanced(study: Study, folder: Path) -> Series:
+    """Return the study's series as one Enhanced MR object."""
+    slices = [dcmread(path) for path in phantoms.write(study.phantom(), folder / "classic")]
+    converted = hd.legacy.LegacyConvertedEnhancedMRImage(
+        legacy_datasets=slices,
+        series_instance_uid=derived_uid("enhanced series"),
+        series_number=3,
+        sop_instance_uid=derived_uid("enhanced instance"),
+        instance_number=1,
+    )
+    # dciodvfy does not know the legacy converted class as multi-frame.
+    converted.SOPClassUID = EnhancedMRImageStorage
+    converted.file_meta.MediaStorageSOPClassUID = EnhancedMRImageStorage
+    path = folder / "enhanced.dcm"
+    converted.save_as(path, enforce_file_format=True)
+    return read_series([path])

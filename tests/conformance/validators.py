@@ -1,0 +1,158 @@
+"""Programs of others that judge a result object, or read it in their own way.
+
+Each wrapper fails its test when the program did not do its work: several of them exit with 0 on an
+object that they could not read, or say nothing at all.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from tests.peers import absent, program
+
+JAVA_OPTIONS = (
+    "-Djdk.xml.xpathExprGrpLimit=0 -Djdk.xml.xpathExprOpLimit=0 -Djdk.xml.xpathTotalOpLimit=0 "
+    "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+)
+"""Without the limits lifted PixelMed's validator dies on its own rules (JAXP0801003) and says that all is
+well; the rest makes it twice as fast on a small machine."""
+
+VOLUMETRIC_GROUP_TAKEN_FOR_PLANAR = re.compile(
+    r"Error: Template 1410 PlanarROIMeasurements/.*/\[Row [57]\] .*: within ([0-9.]+): .*"
+    r"Missing conditional content item"
+)
+"""Known false error of PixelMed. Whether groups are planar it decides once for all groups, by counting the
+SCOORD in all of them together: with exactly one it holds every group against TID 1410, the volumetric ones
+among them. The same groups beside a second finding pass, which `test_results` shows."""
+
+
+def dciodvfy_errors(path: Path) -> list[str]:
+    """Judge any object by the IOD tables of dicom3tools; its warnings do not count."""
+    output = _run(_installed("dciodvfy", "dicom3tools"), path)
+    if not re.search(r"^(Error|Warning|[A-Z][A-Za-z0-9]+$)", output, re.MULTILINE):
+        pytest.fail("dciodvfy recognised no object")
+    return [line for line in output.splitlines() if line.startswith("Error")]
+
+
+def pixelmed_errors(path: Path) -> list[str]:
+    """Judge a report by PixelMed's DicomSRValidator, the acceptance tool of IHE RAD AIR."""
+    output = _run(
+        program("DicomSRValidator", "pixelmed-apps"), path, JAVA_TOOL_OPTIONS=JAVA_OPTIONS
+    )
+    if "Root Template Validation Complete" not in output:
+        pytest.fail("PixelMed found no template that it knows")
+    if "IOD validation complete" not in output:
+        pytest.fail("PixelMed did not finish")
+    return [line for line in output.splitlines() if line.startswith("Error")]
+
+
+def taken_for_planar(error: str, report: Dataset) -> bool:
+    """Whether `error` is `VOLUMETRIC_GROUP_TAKEN_FOR_PLANAR`, said of a volumetric group."""
+    told = VOLUMETRIC_GROUP_TAKEN_FOR_PLANAR.match(error)
+    if told is None:
+        return False
+    group = report
+    for place in told[1].split(".")[1:]:
+        group = group.ContentSequence[int(place) - 1]
+    members = {item.ConceptNameCodeSequence[0].CodeValue for item in group.ContentSequence}
+    return "121191" in members and "111030" not in members
+
+
+def dsrdump(path: Path) -> str:
+    """Read a report with DCMTK, which checks the relations of its tree."""
+    output = _run(program("dsrdump", "dcmtk"), "+Pc", path)
+    if re.search(r"^[EF]: ", output, re.MULTILINE) or "<CONTAINER:" not in output:
+        pytest.fail(f"dsrdump: {output}")
+    return output
+
+
+def tid1500(path: Path, folder: Path) -> dict[str, Any]:
+    """Read a report with dcmqi."""
+    metadata = folder / "report.json"
+    _run(
+        _installed("tid1500reader", "dcmqi"),
+        "--inputDICOM",
+        path,
+        "--outputMetadata",
+        metadata,
+    )
+    if not metadata.is_file():
+        pytest.fail("tid1500reader wrote nothing")
+    read: dict[str, Any] = json.loads(metadata.read_text(encoding="utf-8"))
+    return read
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentImage:
+    """One segment as dcmqi reads it.
+
+    Parameters
+    ----------
+    voxels
+        Axes as NIfTI has them: columns, rows, slices of the smallest block that holds the segments.
+    affine
+        From indices into `voxels` to LPS millimetres.
+    """
+
+    voxels: NDArray[np.uint8]
+    affine: NDArray[np.float64]
+
+
+def segment_images(path: Path, folder: Path) -> dict[int, SegmentImage]:
+    """Read a Segmentation with dcmqi: each segment by its number."""
+    folder.mkdir()
+    _run(
+        _installed("segimage2itkimage", "dcmqi"),
+        "--inputDICOM",
+        path,
+        "--outputDirectory",
+        folder,
+        "--outputType",
+        "nii",
+    )
+    images = {}
+    described = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    for place, attributes in enumerate(described["segmentAttributes"], start=1):
+        image = nibabel.nifti1.load(folder / f"{place}.nii.gz")
+        voxels = np.asarray(image.dataobj)
+        if image.affine is None:
+            pytest.fail("segimage2itkimage gave an image without a place")
+        to_lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine
+        for attribute in attributes:
+            value = attribute["labelID"]
+            region = (voxels == value).astype(np.uint8)
+            images[value] = SegmentImage(voxels=region, affine=to_lps)
+    return images
+
+
+def _installed(name: str, package: str) -> Path:
+    """Find a program that a Python package brought into this environment."""
+    path = Path(sys.executable).parent / name
+    if not path.exists():
+        absent(name, f"pip install {package}")
+    return path
+
+
+def _run(command: Path, *arguments: str | Path, **environment: str) -> str:
+    # The exit status tells nothing: dciodvfy's and PixelMed's are 0 on errors.
+    done = subprocess.run(
+        [str(command), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=180,
+        env={**os.environ, **environment},
+    )
+    return done.stdout + done.stderr
