@@ -100,7 +100,8 @@ def named(header: Dataset) -> Dataset:
     """Return the UIDs that name an instance, its series and its study, and nothing else."""
     result = Dataset()
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID"):
-        result.add(header[keyword])
+        # A new element: one that is shared would change in the source with the stand-in.
+        result.add(DataElement(header[keyword].tag, "UI", header[keyword].value))
     return result
 
 

@@ -122,6 +122,14 @@ def test_frames_of_an_enhanced_source_are_named_by_their_number(tmp_path: Path) 
     assert selected.ReferencedFrameNumber == frames[0]
 
 
+def test_the_source_stays_as_it_was(tmp_path: Path) -> None:
+    study = Study()
+    result = result_on(enhanced(study, tmp_path), study, study.mask())
+    before = [header.to_json_dict() for header in result.series.headers]
+    build(result, REQUEST)
+    assert [header.to_json_dict() for header in result.series.headers] == before
+
+
 def test_nothing_found_is_said_and_makes_no_segmentation(tmp_path: Path) -> None:
     result = without(Study().result(tmp_path), BRAIN.number)
     objects = build(result, REQUEST)
