@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,7 @@ class TritonServer:
         self._version = ""
         self._connected: triton.InferenceServerClient | None = None
         self._connecting = threading.Lock()
+        self._still_in_use: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -118,11 +119,18 @@ class TritonServer:
                 )
             return region.answers(answer)
         finally:
-            # A server that is gone has forgotten the region; what was asked of it counts more.
-            with suppress(InferenceServerException):
-                self._client.unregister_system_shared_memory(
-                    region.name, client_timeout=READY_TIMEOUT_S
-                )
+            self._forget({region.name} | self._still_in_use)
+
+    def _forget(self, regions: set[str]) -> None:
+        # After a deadline the server is still writing: it keeps the region, and is asked again next time.
+        for region in regions:
+            try:
+                self._client.unregister_system_shared_memory(region, client_timeout=READY_TIMEOUT_S)
+            except InferenceServerException as error:
+                if error.status() == "StatusCode.INTERNAL":
+                    self._still_in_use.add(region)
+                    continue
+            self._still_in_use.discard(region)
 
 
 @contextmanager

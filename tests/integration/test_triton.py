@@ -93,14 +93,15 @@ def test_a_model_too_slow_is_given_up_at_the_deadline(
     # It takes up the next request, in a region of its own, after the one that nobody waits for.
     answer = server.infer(MODEL, VOLUME, [MASK], timeout_s=20)["mask"]
     assert answer.sum() == 32
+    # Nor does the server keep the first region once it is done with it.
+    assert not server._client.get_system_shared_memory_status().regions
 
 
 def test_no_region_is_left_behind(process: TritonProcess) -> None:
     server = TritonServer(process.url, shared_memory=True)
     server.infer(MODEL, VOLUME, [MASK], timeout_s=20)
     assert not our_regions()
-    status = server._client.get_system_shared_memory_status()
-    assert not status.regions
+    assert not server._client.get_system_shared_memory_status().regions
 
 
 def test_a_server_that_refuses_a_region_is_asked_by_grpc(
