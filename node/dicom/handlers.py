@@ -4,6 +4,7 @@ pynetdicom calls intervention handlers (C-ECHO, C-STORE), which return a status,
 handlers (release, abort, close), which return nothing.
 """
 
+import socket
 import threading
 import uuid
 from collections.abc import Callable, Mapping
@@ -51,13 +52,30 @@ class Handlers:
 
     def bindings(self) -> list[Any]:
         """Return the handlers as pynetdicom wants them."""
+        prompt = [(evt.EVT_DATA_RECV, self.acknowledge), (evt.EVT_DATA_SENT, self.acknowledge)]
         return [
+            *(prompt if hasattr(socket, "TCP_QUICKACK") else ()),
+            (evt.EVT_CONN_OPEN, self.connected),
             (evt.EVT_C_ECHO, self.echo),
             (evt.EVT_C_STORE, self.store),
             (evt.EVT_RELEASED, self.released),
             (evt.EVT_ABORTED, self.broken),
             (evt.EVT_CONN_CLOSE, self.broken),
         ]
+
+    def connected(self, event: Event) -> None:
+        """Answer at once: a response of two small segments must not wait for the peer's acknowledgement."""
+        event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def acknowledge(self, event: Event) -> None:
+        """Acknowledge what arrived at once (Linux).
+
+        A sender with Nagle's algorithm on, as DCMTK's, holds the end of every instance back until then: 40 ms
+        for each. The kernel forgets the option, so it is set again after every PDU.
+        """
+        transport = event.assoc.dul.socket
+        if transport is not None and transport.socket is not None:
+            transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def echo(self, _: Event) -> int:
         """C-ECHO (PS3.4 A.4): always Success."""
