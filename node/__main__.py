@@ -1,5 +1,5 @@
 """``python -m node`` is ``overread``."""
 
-from node.cli import main
+from node.cli.main import main
 
 main()

@@ -1,5 +1,1 @@
-"""The command ``overread``: one module for each family of commands."""
-
-from node.cli.app import main
-
-__all__ = ["main"]
+"""The command ``overread``: one module for each family of commands, `main` over all of them."""

@@ -1,6 +1,5 @@
 """The command line itself: what there is to call, and how its errors are told."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +7,7 @@ import typer
 from rich.console import Console
 
 from node import settings as configuration
-from node.errors import NodeError, SettingsInvalid
+from node.errors import SettingsInvalid
 from node.settings import Settings
 
 app = typer.Typer(
@@ -45,20 +44,3 @@ def load(config: Path) -> Settings:
         for fault in error.faults:
             err.print(f"[red]configuration:[/] {fault}", highlight=False)
         raise typer.Exit(2) from error
-
-
-def main() -> None:
-    """Run the command line; what the node refuses on purpose is told in one line."""
-    from node.cli import demo, inspect, models, roles
-
-    for module in (roles, inspect, models, demo):
-        module.register(app)
-    try:
-        app()
-    except SettingsInvalid as error:
-        for fault in error.faults:
-            err.print(f"[red]configuration:[/] {fault}", highlight=False)
-        sys.exit(2)
-    except NodeError as error:
-        err.print(f"[red]{type(error).__name__}:[/] {error}", highlight=False)
-        sys.exit(1)

@@ -38,6 +38,9 @@ class Files(Protocol):
     def keep_result(self, folder: str, name: str, data: bytes) -> str:
         """Make one result file durable; return the path relative to `root`."""
 
+    def result_path(self, folder: str, name: str) -> str:
+        """Return where `keep_result` keeps a file, relative to `root`."""
+
     def discard_results(self, folder: str) -> None:
         """Remove what `keep_result` wrote there: the claim was lost."""
 

@@ -9,7 +9,7 @@ from inference.rendering import overlay
 
 from inference.analysis import analyse
 from inference.card import Card
-from inference.errors import CardInvalid
+from inference.errors import CardInvalid, SeriesUnusable
 from inference.findings import Result
 from inference.results import gate
 from inference.results.objects import Equipment, ResultObjects, ResultRequest
@@ -19,12 +19,13 @@ from inference.volume import load_volume, read_series
 from node.clock import Clock, at
 from node.core.job import Claim, ResultInstance, ResultSet
 from node.core.ports import Files, Hold, Jobs
-from node.errors import LeaseLost
+from node.errors import LeaseLost, OutOfResources
 from node.pipeline.records import as_record
 from node.pipeline.retry import Again, Handled, decide
 from node.pipeline.translate import Source, context_for_model, report
-from node.telemetry import log
+from node.telemetry import log, log_failure
 
+PICTURE = "overlay.png"
 FIRST_SERIES_NUMBER = 9000
 """Series Numbers of results start here, ten for each request and revision."""
 
@@ -70,22 +71,41 @@ def analyse_next(jobs: Jobs, files: Files, bench: Bench, hold: Hold, clock: Cloc
         return False
     log("job claimed", job_id=claim.job_id, attempt=claim.attempt, model=claim.model)
     try:
-        if claim.lost_leases >= bench.lost_leases:
-            detail = f"{claim.lost_leases} workers claimed this job and were not heard of again"
-            jobs.cancel(claim, "WORKERS-LOST", detail)
-            return True
-        with hold(lambda: jobs.renew(claim)):
-            _do(claim, jobs, files, bench, at(clock.now()))
+        result = _held(claim, jobs, files, bench, hold, at(clock.now()))
     except LeaseLost:
         files.discard_results(claim.transaction_uid)
         log("lease lost", job_id=claim.job_id, transaction_uid=claim.transaction_uid)
     except Handled as error:
         files.discard_results(claim.transaction_uid)
         _settle(claim, jobs, error)
+    else:
+        _draw(claim, result, files)
     return True
 
 
-def _do(claim: Claim, jobs: Jobs, files: Files, bench: Bench, created: datetime) -> None:
+def _held(
+    claim: Claim, jobs: Jobs, files: Files, bench: Bench, hold: Hold, created: datetime
+) -> Result | None:
+    if claim.lost_leases >= bench.lost_leases:
+        detail = f"{claim.lost_leases} workers claimed this job and were not heard of again"
+        jobs.cancel(claim, "WORKERS-LOST", detail)
+        return None
+    with hold(lambda: jobs.renew(claim)):
+        return _do(claim, jobs, files, bench, created)
+
+
+def _draw(claim: Claim, result: Result | None, files: Files) -> None:
+    """Draw the picture of the status page, after the results: nobody waits for it, nothing hangs on it."""
+    if result is None:
+        return
+    try:
+        picture = overlay(load_volume(result.series), result)
+        files.keep_result(claim.transaction_uid, PICTURE, picture)
+    except (SeriesUnusable, OutOfResources) as error:
+        log_failure("picture not drawn", error, job_id=claim.job_id)
+
+
+def _do(claim: Claim, jobs: Jobs, files: Files, bench: Bench, created: datetime) -> Result:
     card = _card(bench, claim)
     series = {
         name: read_series(files.root / path for path in paths)
@@ -105,6 +125,7 @@ def _do(claim: Claim, jobs: Jobs, files: Files, bench: Bench, created: datetime)
     gate.check(objects, result.series)
     jobs.publish(claim, _result_set(claim, result, objects, files, bench, created))
     log("results stored", job_id=claim.job_id, instances=len(objects), server=result.server)
+    return result
 
 
 def _card(bench: Bench, claim: Claim) -> Card:

@@ -62,7 +62,11 @@ class FileStore:
         OutOfResources
             The disk would not take it.
         """
-        return self._write(Path("results") / folder / name, data)
+        return self._write(Path(self.result_path(folder, name)), data)
+
+    def result_path(self, folder: str, name: str) -> str:
+        """Return where `keep_result` keeps a file, relative to `root`."""
+        return str(Path("results") / folder / name)
 
     def discard_results(self, folder: str) -> None:
         """Remove what `keep_result` wrote there: the claim was lost."""
