@@ -5,6 +5,7 @@ imports nothing of the node, so that a Triton server elsewhere can serve this fo
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -58,20 +59,22 @@ class Model:
         ValueError
             The volume is empty, not three-dimensional, or has one value everywhere.
         """
-        volume = np.nan_to_num(tensors["volume"])  # a copy: Triton's buffers are read-only
+        volume = np.array(tensors["volume"])  # a copy: Triton's buffers are read-only
         if volume.ndim != 3 or volume.size == 0:
             raise ValueError(f"expected a volume of three axes, got the shape {volume.shape}")
-        voxels = torch.from_numpy(volume)
+        voxels = torch.from_numpy(volume).nan_to_num_()
         coarse = _resized(voxels, COARSE)
         low, high = (float(q) for q in np.quantile(coarse.numpy(), [0.005, 0.995]))
         if not high > low:
             raise ValueError("the volume has the same value nearly everywhere: it shows nothing")
-        found, finder_seconds = self._forward(self._finder, _standardised(coarse, low, high))
+        found, finder_seconds = self._forward(
+            self._finder, _standardised(coarse, COARSE, low, high)
+        )
         mask = np.zeros(volume.shape, np.uint8)
         cutter_seconds = 0.0
         box = _box(_largest(found > 0.5), volume.shape)
         if box is not None:
-            fine = _standardised(_resized(voxels[box], FINE), low, high)
+            fine = _standardised(voxels[box], FINE, low, high)
             cut, cutter_seconds = self._forward(self._cutter, fine)
             mask[box] = _resized(torch.from_numpy(cut), mask[box].shape).numpy() > 0.5
         return {
@@ -99,10 +102,30 @@ def _resized(voxels: torch.Tensor, shape: Shape) -> torch.Tensor:
     return interpolate(voxels[None, None], tuple(shape), mode="nearest-exact")[0, 0]
 
 
-def _standardised(voxels: torch.Tensor, low: float, high: float) -> torch.Tensor:
+def _standardised(voxels: torch.Tensor, shape: Shape, low: float, high: float) -> torch.Tensor:
+    """Resize, scale from `low` and `high` to 0 and 1, and give the result the mean and deviation expected.
+
+    A resized voxel is a copy: mean and deviation follow from how often each voxel is copied, and only what
+    there was before has to be gone through.
+    """
     scaled = ((voxels - low) / (high - low)).clamp_(0, 1)
-    deviation, mean = torch.std_mean(scaled)
-    return scaled.sub_(mean).mul_(DEVIATION / deviation).add_(MEAN)
+    count = math.prod(shape)
+    mean = _copied_sum(scaled, shape) / count
+    variance = (_copied_sum(scaled.square(), shape) - count * mean**2) / (count - 1)
+    factor = DEVIATION / math.sqrt(variance)
+    return _resized(scaled.mul_(factor).add_(MEAN - factor * mean), shape)
+
+
+def _copied_sum(voxels: torch.Tensor, shape: Shape) -> float:
+    """Sum over what `_resized` would make of `voxels`."""
+    total = voxels
+    for size, resized in zip(reversed(voxels.shape), reversed(shape), strict=True):
+        indices = torch.arange(size, dtype=torch.float32)[None, None]
+        source = interpolate(indices, (resized,), mode="nearest-exact")[0, 0].long()
+        copies = torch.bincount(source, minlength=size)
+        total = total @ copies.to(total.dtype)
+        total = total.double()
+    return float(total)
 
 
 def _largest(mask: Array) -> Array:
