@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from inference.rendering import overlay
-
 from inference.analysis import analyse
 from inference.card import Card
 from inference.errors import CardInvalid, SeriesUnusable
 from inference.findings import Result
+from inference.rendering import overlay
 from inference.results import gate
 from inference.results.objects import Equipment, ResultObjects, ResultRequest
 from inference.results.set import build
@@ -162,9 +161,7 @@ def _result_set(
         profile="generic",
         instances=instances,
         report=as_record(told),
-        picture=files.keep_result(
-            folder, "overlay.png", overlay(load_volume(result.series), result)
-        ),
+        picture=files.result_path(folder, PICTURE),
         seconds=result.seconds,
         server=result.server,
     )
