@@ -1,0 +1,87 @@
+# Every target does its own set-up: a virtual environment in .venv, and what it needs in it.
+# `make demo` and `make test` on a new machine want nothing but make and Python 3.11 or 3.12.
+
+PYTHON ?= python3
+VENV ?= .venv
+# Options for pip, such as where the CPU wheel of torch is (see README.md, "Which torch").
+PIP_FLAGS ?=
+# Options for pytest, such as `-k volume`.
+PYTEST_FLAGS ?=
+
+BIN := $(VENV)/bin
+# Debian packages of the programs that the tests talk to.
+PEERS := orthanc orthanc-dicomweb dcmtk pixelmed-apps mricron-data
+
+AS_ROOT_ON_DEBIAN := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
+APT_INSTALL := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
+
+# What is missing in words: which tests stand still without it.
+define WITHOUT_PEERS
+Tests that need these programs are skipped: Orthanc and DCMTK are the archive and the sender, PixelMed
+judges reports, mricron-data holds the head that results are measured against.
+endef
+export WITHOUT_PEERS
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types contracts peers clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.with-demo ## Let a real head travel the whole way on this machine
+	$(BIN)/overread demo
+
+test: $(VENV)/.with-test peers ## Run all tests; peers that are not installed are skipped, and named
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+check: lint types contracts ## Everything that reads the code without running it
+
+lint: $(VENV)/.with-test ## ruff: rules and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/.with-test ## mypy, strict
+	$(BIN)/mypy
+
+contracts: $(VENV)/.with-test ## import-linter: who may import whom
+	$(BIN)/lint-imports
+
+bench-%: $(VENV)/.with-test ## A benchmark: bench-analysis, bench-listener, bench-way
+	$(BIN)/python -m tests.benchmarks.bench_$*
+
+clean: ## Remove what these targets made
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache var/demo
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One stamp for each set of packages, so that a second call starts at once. The test packages include the demo's.
+$(VENV)/.with-demo: pyproject.toml | $(BIN)/python
+	@echo "Installing Overread and what it stands on (some minutes the first time)"
+	@$(BIN)/python -m pip install --quiet $(PIP_FLAGS) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.with-test: pyproject.toml | $(BIN)/python
+	@echo "Installing Overread, what it stands on, and what its tests need (some minutes the first time)"
+	@$(BIN)/python -m pip install --quiet $(PIP_FLAGS) --editable '.[test]'
+	@touch $@ $(VENV)/.with-demo
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed: Overread needs Python 3.11 or 3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || { \
+	    echo "Overread needs Python 3.11 or 3.12; $(PYTHON) is $$($(PYTHON) --version). Name another one:"; \
+	    echo "    make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(AS_ROOT_ON_DEBIAN) && $(APT_INSTALL) python3-venv >/dev/null; } || { \
+	    echo "$(PYTHON) cannot make virtual environments (on Debian or Ubuntu: apt-get install python3-venv)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+peers: ## Install the programs that the tests talk to (root on Debian or Ubuntu), or say what is missing
+	@missing=; for package in $(PEERS); do \
+	    dpkg-query --show --showformat='$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed \
+	        || missing="$$missing $$package"; \
+	done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if $(AS_ROOT_ON_DEBIAN); then \
+	    echo "Installing:$$missing"; $(APT_INSTALL) $$missing >/dev/null; \
+	else \
+	    echo "Not installed:$$missing"; echo "$$WITHOUT_PEERS"; \
+	    echo "To run them: as root on Debian or Ubuntu, apt-get install$$missing"; \
+	fi
