@@ -46,12 +46,26 @@ class Grid:
 
 
 def grid_for(card: Card, volume: Volume) -> Grid:
-    """Grid of the card's axes and voxel size that covers a volume, edges of its outer voxels included.
+    """Grid of the card's axes and voxel size that covers a volume."""
+    return covering(volume, card.orientation, card.spacing_mm)
+
+
+def covering(volume: Volume, orientation: str, spacing_mm: tuple[float, float, float]) -> Grid:
+    """Grid along the patient's axes that covers a volume, edges of its outer voxels included.
 
     A volume whose axes and voxel size are already those gets its own points, reordered.
+
+    Parameters
+    ----------
+    volume
+        What is to be covered.
+    orientation
+        Where each axis grows to, slowest first (letters of `DIRECTIONS`).
+    spacing_mm
+        Distance of points along each axis.
     """
-    axes = np.array([DIRECTIONS[letter] for letter in card.orientation], np.float64).T
-    spacing = np.array(card.spacing_mm)
+    axes = np.array([DIRECTIONS[letter] for letter in orientation], np.float64).T
+    spacing = np.array(spacing_mm)
     edges = [(-0.5, count - 0.5) for count in volume.voxels.shape]
     corners = np.array([(*corner, 1.0) for corner in product(*edges)])
     along = (volume.affine @ corners.T)[:3].T @ axes

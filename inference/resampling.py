@@ -109,8 +109,10 @@ def _parallel(to_voxels: NDArray[np.float64], shape: tuple[int, int, int]) -> li
 
 
 def _separable(voxels: NDArray[Any], lines: list[_Line]) -> NDArray[Any]:
-    values = voxels.astype(np.float32)
-    for axis, line in enumerate(lines):
+    values = voxels.astype(np.float32, copy=False)
+    # What shrinks most goes first: the later axes have less to do.
+    for axis in sorted(range(3), key=lambda axis: lines[axis].count / voxels.shape[axis]):
+        line = lines[axis]
         last = values.shape[axis] - 1
         points = np.clip(line.start + line.step * np.arange(line.count), 0, last)
         below = np.minimum(points.astype(int), max(last - 1, 0))
