@@ -63,7 +63,7 @@ def files(settings: Settings) -> "FileStore":
 def listener(settings: Settings) -> "Listener":
     """Wire the Storage SCP; it is not started yet."""
     from node.dicom.handlers import Handlers
-    from node.dicom.listener import Listener
+    from node.dicom.listener import Endpoint, Listener
     from node.pipeline.receive import receive
     from node.store.index import IntakeStore
 
@@ -81,7 +81,15 @@ def listener(settings: Settings) -> "Listener":
         ),
         peers=peers,
     )
-    return Listener(settings.node.ae_title, settings.listener, list(peers), handlers)
+    table = settings.listener
+    endpoint = Endpoint(
+        host=table.host,
+        port=table.port,
+        maximum_pdu_bytes=table.maximum_pdu_bytes,
+        maximum_associations=table.maximum_associations,
+        idle_timeout_s=table.idle_timeout_s,
+    )
+    return Listener(settings.node.ae_title, endpoint, list(peers), handlers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

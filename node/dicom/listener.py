@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pynetdicom import AE, _config
@@ -9,10 +10,32 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from node.dicom.contexts import supported_contexts
 from node.dicom.handlers import Handlers
-from node.settings import ListenerTable
 
 DRAIN_S = 10.0
 """How long running associations may finish after `drain`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where to listen, and within which bounds.
+
+    Parameters
+    ----------
+    host, port
+        Address to listen on.
+    maximum_pdu_bytes
+        Maximum PDU length that we advertise (PS3.8 D.1).
+    maximum_associations
+        At one time; more are refused as transient.
+    idle_timeout_s
+        Silence after which an association is aborted.
+    """
+
+    host: str
+    port: int
+    maximum_pdu_bytes: int
+    maximum_associations: int
+    idle_timeout_s: float
 
 
 class Listener:
@@ -22,7 +45,7 @@ class Listener:
     ----------
     ae_title
         Ours; a peer that calls another one is refused.
-    settings
+    endpoint
         Address and limits.
     calling_ae_titles
         Who may call.
@@ -33,20 +56,20 @@ class Listener:
     def __init__(
         self,
         ae_title: str,
-        settings: ListenerTable,
+        endpoint: Endpoint,
         calling_ae_titles: Sequence[str],
         handlers: Handlers,
     ) -> None:
         _config.LOG_REQUEST_IDENTIFIERS = False
         _config.LOG_RESPONSE_IDENTIFIERS = False
-        self._settings = settings
+        self._endpoint = endpoint
         self._ae = AE(ae_title=ae_title)
         self._ae.supported_contexts = supported_contexts()
         self._ae.require_called_aet = True
         self._ae.require_calling_aet = list(calling_ae_titles)
-        self._ae.maximum_pdu_size = settings.maximum_pdu_bytes
-        self._ae.maximum_associations = settings.maximum_associations
-        self._ae.network_timeout = settings.idle_timeout_s
+        self._ae.maximum_pdu_size = endpoint.maximum_pdu_bytes
+        self._ae.maximum_associations = endpoint.maximum_associations
+        self._ae.network_timeout = endpoint.idle_timeout_s
         self._bindings: list[Any] = handlers.bindings()
         self._server: ThreadedAssociationServer | None = None
 
@@ -58,7 +81,7 @@ class Listener:
         OSError
             The address is taken or not ours.
         """
-        address = (self._settings.host, self._settings.port)
+        address = (self._endpoint.host, self._endpoint.port)
         self._server = self._ae.start_server(address, block=False, evt_handlers=self._bindings)
 
     def drain(self) -> None:
