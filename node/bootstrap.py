@@ -61,18 +61,26 @@ def files(settings: Settings) -> "FileStore":
 
 
 def listener(settings: Settings) -> "Listener":
-    """Wire the Storage SCP; it is not started yet."""
+    """Wire the Storage SCP; it is not started yet.
+
+    Raises
+    ------
+    SettingsInvalid
+        No peer has an AE title: nobody could send.
+    """
     from node.dicom.handlers import Handlers
     from node.dicom.listener import Endpoint, Listener
     from node.pipeline.receive import receive
     from node.store.index import IntakeStore
 
+    peers = {peer.ae_title: peer.name for peer in settings.peer if peer.ae_title}
+    if not peers:  # an empty list would admit everybody
+        raise SettingsInvalid(("peer: nobody may send: give at least one peer an ae_title",))
     store = files(settings)
     store.clear_incoming()
     intake = IntakeStore(database(settings), owner=f"listener:{settings.listener.port}")
     broken = intake.break_open_associations()
     log("listener starts", count=broken, port=settings.listener.port)
-    peers = {peer.ae_title: peer.name for peer in settings.peer if peer.ae_title}
     handlers = Handlers(
         receive=lambda arrival: receive(arrival, store, intake),
         opened=intake.association_opened,

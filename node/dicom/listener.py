@@ -86,7 +86,7 @@ class Listener:
 
     def drain(self) -> None:
         """Refuse new associations as transient, let running ones finish for `DRAIN_S`, then stop."""
-        self._ae.maximum_associations = 0
+        self._ae.maximum_associations = 1  # the least that pynetdicom takes; a running one fills it
         deadline = time.monotonic() + DRAIN_S
         while self._server is not None and self._server.active_associations:
             if time.monotonic() > deadline:
