@@ -88,6 +88,15 @@ def test_the_outline_goes_clockwise_once_round(pixels: Sequence[tuple[int, int]]
         assert inside(contour, column + 0.5, row + 0.5)
 
 
+def test_a_region_that_touches_itself_by_a_corner_encloses_nothing() -> None:
+    part = np.zeros((5, 5), bool)
+    part[1:4, 1:4] = True
+    part[2, 2] = part[1, 3] = False
+    contour = outline(part)
+    assert not inside(contour, 2.5, 2.5)
+    assert polygon_area(contour) == pytest.approx(7 - 6 / 8, abs=0.5)
+
+
 def inside(polygon: NDArray[np.float64], x: float, y: float) -> bool:
     crossings = 0
     for (x1, y1), (x2, y2) in pairwise(polygon):

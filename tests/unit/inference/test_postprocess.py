@@ -46,12 +46,13 @@ def test_what_the_card_does_not_want_is_left(brain_card: Card) -> None:
     np.testing.assert_array_equal(clean(untouched, blocks()), blocks())
 
 
-def test_a_segment_inside_another_is_no_hole(two_segments: Card) -> None:
-    mask = blocks()
-    mask[3, 3, 3] = 2
+@pytest.mark.parametrize(("around", "within"), [(1, 2), (2, 1)])
+def test_a_segment_inside_another_is_no_hole(two_segments: Card, around: int, within: int) -> None:
+    mask = blocks() * np.uint8(around)
+    mask[3, 3, 3] = within
     cleaned = clean(two_segments, mask)
-    assert cleaned[3, 3, 3] == 2
-    assert cleaned[2, 3, 3] == 1
+    assert cleaned[3, 3, 3] == within
+    assert cleaned[2, 3, 3] == around
 
 
 def test_nothing_found_stays_nothing(brain_card: Card) -> None:

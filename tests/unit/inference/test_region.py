@@ -18,9 +18,11 @@ def said(**changes: Any) -> Any:
 
 def test_an_output_that_was_never_written_is_not_taken_for_an_answer() -> None:
     # What Triton's Python backend does under numpy 2: the right shape and no bytes.
-    with Region({"volume": np.ones(5, np.float32)}, [MASK]) as region:
-        with pytest.raises(ModelFailed, match="wrote nothing"):
-            region.answers(said())
+    with (
+        Region({"volume": np.ones(5, np.float32)}, [MASK]) as region,
+        pytest.raises(ModelFailed, match="wrote nothing"),
+    ):
+        region.answers(said())
 
 
 @pytest.mark.parametrize("change", [{"shape": [4, 3]}, {"datatype": "INT8"}, {"name": "other"}])
