@@ -2,12 +2,13 @@
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,11 @@ HEAD = Path(__file__).parents[2] / "node" / "demo" / "head"
 
 JPEG_LS = "1.2.840.10008.1.2.4.80"
 ISSUER = "OVERREAD-DEMO"
+SMALL_MODELS = Path(__file__).parent / "models"
+"""A model repository for tests that are not about a model's answer."""
+
+ANALYSE = ("worker", "--queue", "analyse")
+DELIVER = ("worker", "--queue", "deliver")
 
 PATIENT: Mapping[str, Any] = {
     "resourceType": "Patient",
@@ -40,6 +46,12 @@ class Site:
     port: int
     web_port: int
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    logs: dict[int, Path] = field(default_factory=dict)
+
+    @property
+    def gate(self) -> Path:
+        """The folder in which the threshold model's gate stands."""
+        return self.folder / "gate"
 
     @property
     def config(self) -> Path:
@@ -52,12 +64,29 @@ class Site:
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start ``overread …`` with the site's configuration."""
         name = "-".join(arguments).replace("--", "")
-        log = (self.folder / f"{name}-{len(self.processes)}.log").open("wb")
+        log = self.folder / f"{name}-{len(self.processes)}.log"
         command = [sys.executable, "-m", "node", *arguments, "--config", str(self.config)]
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        log.close()
+        environment = {**os.environ, "THRESHOLD_GATE": str(self.gate)}
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command, stdout=output, stderr=subprocess.STDOUT, env=environment
+            )
         self.processes.append(process)
+        self.logs[process.pid] = log
         return process
+
+    @contextlib.contextmanager
+    def running(self, *roles: tuple[str, ...]) -> Iterator[list[subprocess.Popen[bytes]]]:
+        """Run roles side by side while the block runs; at its end they drain."""
+        processes = [self.start(*role) for role in roles]
+        try:
+            yield processes
+        finally:
+            end(processes)
+
+    def log_of(self, process: subprocess.Popen[bytes]) -> str:
+        """Everything that a process has written so far."""
+        return self.logs[process.pid].read_text(encoding="utf-8")
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run ``overread …`` to its end."""
@@ -71,36 +100,58 @@ class Site:
         rows: list[dict[str, Any]] = json.loads(done.stdout)
         return rows
 
-    def rows(self, question: str) -> list[tuple[Any, ...]]:
+    def rows(self, question: str, *values: Any) -> list[tuple[Any, ...]]:
         """Ask the node's database, for conditions that are waited for."""
         if not (self.data / "overread.db").exists():
             return []
         with contextlib.closing(sqlite3.connect(self.data / "overread.db", timeout=30)) as database:
             try:
-                return database.execute(question).fetchall()
+                return database.execute(question, values).fetchall()
             except sqlite3.OperationalError:  # not migrated yet
                 return []
 
+    def jobs(self, study_instance_uid: str) -> list[str]:
+        """State of each job of a study."""
+        question = "select state from job where study_instance_uid = ?"
+        return [str(row[0]) for row in self.rows(question, study_instance_uid)]
+
+    def deliveries(self, study_instance_uid: str) -> dict[str, tuple[str, str | None]]:
+        """State and reason of each delivery of a study, by destination."""
+        question = (
+            "select destination, delivery.state, reason from delivery "
+            "join result_set using (result_set_id) where study_instance_uid = ?"
+        )
+        return {row[0]: (row[1], row[2]) for row in self.rows(question, study_instance_uid)}
+
+    def wait(self, condition: Callable[[], object], what: str, timeout_s: float = 60) -> None:
+        """Wait until `condition` is truthy; a process that fails ends the waiting."""
+        wait_for(
+            lambda: self._failed() or condition(),
+            timeout_s=timeout_s,
+            what=f"{what}; logs in {self.folder}",
+        )
+        assert not self._failed(), self.log_of(self._failed()[0])[-2000:]
+
     def wait_listening(self) -> None:
         """Wait until C-STORE is taken."""
-        wait_for(lambda: _connects(self.port), timeout_s=60, what="the listener")
+        self.wait(lambda: _connects(self.port), "the listener")
 
     def wait_jobs(self, state: str, count: int = 1, timeout_s: float = 120) -> None:
         """Wait until `count` jobs are in `state`."""
         question = f"select count(*) from job where state = '{state}'"  # noqa: S608 - ours
-        wait_for(
+        self.wait(
             lambda: (self.rows(question) or [(0,)])[0][0] >= count,
-            timeout_s=timeout_s,
-            what=f"{count} job(s) {state}; logs in {self.folder}",
+            f"{count} job(s) {state}",
+            timeout_s,
         )
 
     def wait_delivered(self, count: int, timeout_s: float = 120) -> None:
         """Wait until `count` deliveries are over."""
         question = "select count(*) from delivery where state in ('CONFIRMED', 'SENT', 'PARKED')"
-        wait_for(
+        self.wait(
             lambda: (self.rows(question) or [(0,)])[0][0] >= count,
-            timeout_s=timeout_s,
-            what=f"{count} deliveries; logs in {self.folder}",
+            f"{count} deliveries",
+            timeout_s,
         )
 
     def explain(self, study_instance_uid: str) -> str:
@@ -109,18 +160,45 @@ class Site:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def _failed(self) -> list[subprocess.Popen[bytes]]:
+        return [process for process in self.processes if (process.poll() or 0) > 0]
+
+    def close_gate(self) -> None:
+        """Let the threshold model wait."""
+        (self.gate / "closed").touch()
+
+    def open_gate(self) -> None:
+        """Let the threshold model go on."""
+        (self.gate / "closed").unlink(missing_ok=True)
+
+    def wait_at_gate(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait until a worker is in the middle of a job."""
+        self.wait((self.gate / str(process.pid)).exists, "a worker in the middle of a job")
+
     def stop(self) -> None:
         """End every process that `start` made."""
-        for process in self.processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGCONT)
-                process.terminate()
-        for process in self.processes:
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        self.open_gate()
+        end(self.processes)
+
+
+def end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Let processes drain, and wait for them."""
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+    for process in processes:
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process without giving it a chance."""
+    process.kill()
+    process.wait(timeout=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +217,7 @@ def running_site(folder: Path, plan: Plan) -> Iterator[Site]:
     """Write a configuration; processes that are started are ended again."""
     folder.mkdir(parents=True, exist_ok=True)
     site = Site(folder=folder, port=free_port(), web_port=free_port())
+    site.gate.mkdir(exist_ok=True)
     site.config.write_text(_toml(site, plan))
     try:
         yield site
