@@ -15,10 +15,11 @@ from scipy import ndimage
 from inference import card, phantoms
 from inference.analysis import analyse
 from inference.context import Context
+from inference.errors import ModelFailed
 from inference.findings import Result
-from inference.server import InProcessServer
+from inference.server import InProcessServer, Output, TritonServer
 from inference.volume import read_series
-from tests.peers import colin27
+from tests.peers import colin27, triton
 
 ROOT = Path(__file__).parents[2]
 REPOSITORY = ROOT / "inference" / "models"
@@ -125,3 +126,28 @@ def test_the_same_head_laid_otherwise_gives_the_same_brain(
     print(answer)
     assert answer.dice == pytest.approx(straight_answer.dice, abs=DICE_TOLERANCE)
     assert answer.millilitres == pytest.approx(straight_answer.millilitres, rel=VOLUME_TOLERANCE)
+
+
+def test_triton_and_this_process_give_the_same_mask(tmp_path: Path) -> None:
+    model = card.load(REPOSITORY / "brain-extraction")
+    series = read_series(straight(tmp_path))
+    here = InProcessServer(REPOSITORY)
+    with triton.serving(REPOSITORY, tmp_path) as process:
+        there = TritonServer(process.url, shared_memory=True)
+        masks = [
+            analyse(model, {"volume": series}, Context(), None, server=server).mask
+            for server in (here, there)
+        ]
+    np.testing.assert_array_equal(masks[0], masks[1])
+
+
+def test_a_volume_that_shows_nothing_is_a_failed_model() -> None:
+    mask = Output(name="mask", shape=(9, 9, 9), dtype=np.dtype(np.uint8))
+    with pytest.raises(ModelFailed, match="shows nothing"):
+        InProcessServer(REPOSITORY).infer(
+            "brain-extraction", {"volume": np.ones((9, 9, 9), np.float32)}, [mask], timeout_s=60
+        )
+
+
+def test_the_card_names_the_weights_that_ship() -> None:
+    card.check_weights(card.load(REPOSITORY / "brain-extraction"))
