@@ -227,7 +227,7 @@ def _caption(picture: Image.Image, result: Result) -> None:
 
 def _said(finding: Finding) -> str:
     volumes = [m.value for m in finding.measurements if m.concept == VOLUME]
-    return f"{volumes[0]:.1f} mL" if volumes else "not found"
+    return f"{volumes[0]} mL" if volumes else "not found"
 
 
 def _plain(text: str) -> str:

@@ -93,11 +93,10 @@ def analyse(
 
 
 def _analyse(model: Path, folder: Path, to: Path) -> None:
-    from inference.rendering import overlay
-
     from inference.analysis import analyse as run
     from inference.card import load
     from inference.context import Context
+    from inference.rendering import overlay
     from inference.results import gate
     from inference.results.objects import Equipment, ResultRequest
     from inference.results.set import build, write
@@ -122,4 +121,4 @@ def _analyse(model: Path, folder: Path, to: Path) -> None:
     for finding in result.findings:
         for item in finding.measurements:
             name = item.concept.meaning.lower()
-            out.print(f"{finding.segment.label}: {name} {item.value:.1f} {item.unit.meaning}")
+            out.print(f"{finding.segment.label}: {name} {item.value} {item.unit.meaning}")

@@ -1,6 +1,6 @@
 """The only place that knows the libraries' types on both sides: inference's, integrations', and ours."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from typing import Any
@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from inference.codes import Code
 from inference.context import Context, ContextValue
+from inference.errors import SeriesUnusable
 from inference.findings import Finding, Measurement, Result
 from inference.results.objects import ResultObjects
 from integrations.context import RecordContext
@@ -24,8 +25,17 @@ from integrations.report import (
 )
 from node.core.job import Claim
 
-DECIMALS = 1
-"""Digits behind the point of a measured value, in every object and resource that tells it."""
+PATIENT_KEYWORDS = (
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+)
+"""Whose images they are (PS3.3 C.7.1.1)."""
+
+FURTHEST_OFFSET = timedelta(hours=14)
+"""Timezone Offset From UTC (0008,0201) lies between -1200 and +1400 (PS3.3 C.12.1.1.8)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +56,40 @@ class Source:
 
 def patient_identity(values: Mapping[str, Any], source: Source) -> PatientIdentity:
     """Read who the patient is from the attributes as received (PS3.3 C.7.1.1)."""
-    sex = str(values.get("PatientSex", "")).upper()
+    sex = _text(values.get("PatientSex")).upper()
     return PatientIdentity(
-        patient_id=str(values.get("PatientID", "")),
-        issuer_of_patient_id=values.get("IssuerOfPatientID") or source.default_issuer,
-        patient_name=str(values.get("PatientName", "")),
+        patient_id=_text(values.get("PatientID")),
+        issuer_of_patient_id=_text(values.get("IssuerOfPatientID")) or source.default_issuer,
+        patient_name=_text(values.get("PatientName")),
         birth_date=_date(values.get("PatientBirthDate")),
         sex=sex if sex in {"M", "F", "O"} else None,
     )
+
+
+def require_identity(identity: Mapping[str, Any], headers: Iterable[Mapping[str, Any]]) -> None:
+    """Compare the patient whose record is read and written with the one whose images are analysed.
+
+    Parameters
+    ----------
+    identity
+        The identifying attributes by keyword under which the series was received.
+    headers
+        Those of each of its instances, as they lie on the disk.
+
+    Raises
+    ------
+    SeriesUnusable
+        They differ (``IDENTITY-DIFFERS``): nobody can say whose result it would be.
+    """
+    differing = {
+        keyword
+        for header in headers
+        for keyword in PATIENT_KEYWORDS
+        if _text(header.get(keyword)) != _text(identity.get(keyword))
+    }
+    if differing:
+        detail = f"instances of the series differ in {', '.join(sorted(differing))}"
+        raise SeriesUnusable("IDENTITY-DIFFERS", detail)
 
 
 def started(values: Mapping[str, Any], source: Source) -> date | datetime | None:
@@ -113,9 +149,9 @@ def report(
         study=StudyIdentity(
             study_instance_uid=claim.study_instance_uid,
             patient=patient_identity(claim.identity, source),
-            accession_number=claim.identity.get("AccessionNumber"),
+            accession_number=_text(claim.identity.get("AccessionNumber")) or None,
             started=started(claim.identity, source),
-            description=claim.identity.get("StudyDescription"),
+            description=_text(claim.identity.get("StudyDescription")) or None,
             modalities=(str(head.Modality),),
         ),
         source_series=(
@@ -160,7 +196,7 @@ def conclusion(result: Result) -> str:
     told = []
     for finding in result.findings:
         values = ", ".join(
-            f"{item.concept.meaning.lower()} {item.value:.{DECIMALS}f} {item.unit.meaning}"
+            f"{item.concept.meaning.lower()} {item.value} {item.unit.meaning}"
             for item in finding.measurements
         )
         told.append(f"{finding.segment.label}: {values if finding.present else 'not found'}")
@@ -184,7 +220,7 @@ def _reported(finding: Finding) -> ReportedFinding:
 def _quantity(item: Measurement) -> Quantity:
     return Quantity(
         concept=_coding(item.concept),
-        value=f"{item.value:.{DECIMALS}f}",
+        value=str(item.value),
         unit=_coding(item.unit),
     )
 
@@ -228,6 +264,19 @@ def _coding(code: Code) -> Coding:
     return Coding(code.value, code.scheme, code.meaning)
 
 
+def _text(value: object) -> str:
+    """Return an attribute as it was written, several values with their backslashes."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return value.strip(" \0")
+        case Sequence():
+            return "\\".join(str(item).strip(" \0") for item in value)
+        case _:
+            return str(value).strip(" \0")
+
+
 def _date(value: object) -> date | None:
     try:
         return datetime.strptime(str(value or "")[:8], "%Y%m%d").date()  # noqa: DTZ007 - a date has no zone
@@ -248,4 +297,6 @@ def _offset(value: object) -> tzinfo | None:
     if len(text) != 5 or text[0] not in "+-" or not text[1:].isdigit():
         return None
     size = timedelta(hours=int(text[1:3]), minutes=int(text[3:]))
+    if size > FURTHEST_OFFSET:
+        return None
     return timezone(-size if text[0] == "-" else size)
