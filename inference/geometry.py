@@ -27,6 +27,10 @@ SHEAR_TOLERANCE_MM = 0.5
 """Largest sideways drift from the first slice to the last; more is a tilted gantry."""
 
 
+LARGEST_MM = 1e6
+"""A number beyond it says nothing of a patient, and a difference of two such could overflow."""
+
+
 class Fault(StrEnum):
     """Why planes do not make a volume; the values are reason codes."""
 
@@ -82,7 +86,7 @@ class Plane:
         except (KeyError, TypeError, ValueError):
             return None
         numbers = (*position, *cosines, row_spacing, column_spacing)
-        if len(position) != 3 or len(cosines) != 6 or not all(map(math.isfinite, numbers)):
+        if len(position) != 3 or len(cosines) != 6 or not all(map(_plausible, numbers)):
             return None
         row, column = cosines[:3], cosines[3:]
         if min(row_spacing, column_spacing) <= 0 or not _orthonormal(row, column):
@@ -242,6 +246,10 @@ def subtract(a: Vector, b: Vector) -> Vector:
 
 def _close(a: Sequence[float], b: Sequence[float]) -> bool:
     return all(abs(x - y) <= DIRECTION_TOLERANCE for x, y in zip(a, b, strict=True))
+
+
+def _plausible(number: float) -> bool:
+    return abs(number) <= LARGEST_MM  # False for NaN and infinities too
 
 
 def _orthonormal(row: Sequence[float], column: Sequence[float]) -> bool:

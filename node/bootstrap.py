@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from node.clock import SystemClock
 from node.core.completeness import QuietTimes
 from node.core.ports import Hold
-from node.core.routing import Rule
 from node.errors import SettingsInvalid
 from node.settings import Peer, Settings
 from node.telemetry import log
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from node.core.job import Claim
     from node.dicom.listener import Listener
     from node.pipeline.deliver import Outlet
+    from node.pipeline.dispatch import Routes
     from node.pipeline.translate import Source
     from node.store.database import Database
     from node.store.deliveries import DeliveryStore
@@ -108,10 +108,8 @@ class Keeping:
     jobs: "JobStore"
     outbox: "OutboxStore"
     lease: "RoleLease"
-    rules: tuple[Rule, ...]
-    cards: "Mapping[str, Card]"
+    routes: "Routes"
     quiet_of: Callable[[str], QuietTimes]
-    results_to: Callable[[str], tuple[str, ...]]
     record_for: "Callable[[Claim], Record | None]"
     source_of: "Callable[[str], Source]"
 
@@ -124,6 +122,7 @@ def keeper(settings: Settings) -> Keeping:
     SettingsInvalid
         A rule names a model that has no card, or a card is wrong.
     """
+    from node.pipeline.dispatch import Routes
     from node.store.index import IntakeStore
     from node.store.jobs import JobStore
     from node.store.outbox import OutboxStore
@@ -136,10 +135,12 @@ def keeper(settings: Settings) -> Keeping:
         jobs=JobStore(opened, settings.queue.lease_s),
         outbox=OutboxStore(opened, settings.queue.ring_again_s),
         lease=RoleLease(opened, "keeper", holder, lease_s=5.0),
-        rules=settings.rules,
-        cards=cards(settings),
+        routes=Routes(
+            rules=settings.rules,
+            cards=cards(settings),
+            results_to=lambda name: settings.peer_named(name).results_to,
+        ),
         quiet_of=lambda name: settings.peer_named(name).quiet,
-        results_to=lambda name: settings.peer_named(name).results_to,
         record_for=_record_for(settings),
         source_of=_source_of(settings),
     )
@@ -192,7 +193,8 @@ def deliverer(settings: Settings) -> Step:
         for peer in settings.peer
         if peer.roles & {"archive", "ehr"}
     }
-    return lambda hold: deliver_next(deliveries, store, outlets, hold)
+    lost_leases = settings.queue.attempts
+    return lambda hold: deliver_next(deliveries, store, outlets, hold, lost_leases)
 
 
 def delivery_store(settings: Settings) -> "DeliveryStore":

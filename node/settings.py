@@ -9,8 +9,17 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 import inference.models
 from inference.selection import Selection, SelectionInvalid, parse
@@ -18,8 +27,13 @@ from node.core.completeness import QuietTimes
 from node.core.routing import Rule
 from node.errors import SettingsInvalid
 
-AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5b\x5d-\x7e ]+$")]
-"""PS3.5 6.2, VR AE: 1 to 16 printable characters without backslash."""
+AeTitle = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$"
+    ),
+]
+"""PS3.5 6.2, VR AE: 1 to 16 printable characters without backslash, spaces around it without meaning."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -113,7 +127,7 @@ class FhirTable(Table):
 class Peer(Table):
     """``[[peer]]``: one system that we speak with."""
 
-    name: str = Field(pattern=r"^[a-z0-9-]+$", description="Our name for it.")
+    name: str = Field(pattern=r"^[a-z0-9-]{1,31}$", description="Our name for it.")
     roles: frozenset[Role] = Field(min_length=1, description="What it is to us.")
     ae_title: AeTitle | None = Field(None, description="Its AE title.")
     host: str | None = Field(None, description="Its address.")
@@ -131,6 +145,14 @@ class Peer(Table):
         (), description="Peers that get the results of its studies."
     )
     fhir: FhirTable | None = Field(None, description="Its FHIR endpoint, for the role `ehr`.")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str | None) -> str | None:
+        try:
+            return name and ZoneInfo(name).key
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"there is no time zone {name}") from error
 
     @model_validator(mode="after")
     def _complete(self) -> "Peer":
@@ -194,12 +216,14 @@ class Settings(Table):
 
     @model_validator(mode="after")
     def _names_agree(self) -> "Settings":
-        names = [peer.name for peer in self.peer]
+        names = [f"name {peer.name}" for peer in self.peer]
+        # two peers with one title could not be told apart when they call: whose issuer would count?
+        names += [f"ae_title {peer.ae_title}" for peer in self.peer if peer.ae_title]
         doubled = {name for name in names if names.count(name) > 1}
         wanted = {(f"peer {p.name}: results_to", d) for p in self.peer for d in p.results_to}
         wanted |= {(f"rule {r.name}: destinations", d) for r in self.rule for d in r.destinations}
         takers = {peer.name for peer in self.peer if peer.roles & {"archive", "ehr"}}
-        faults = [f"peer: the name {name} is used twice" for name in sorted(doubled)]
+        faults = [f"peer: the {name} is used twice" for name in sorted(doubled)]
         faults += [
             f"{where}: no peer {name} with the role archive or ehr"
             for where, name in sorted(wanted)
@@ -210,8 +234,13 @@ class Settings(Table):
         return self
 
     def peer_named(self, name: str) -> Peer:
-        """Return the peer with this name."""
-        return next(peer for peer in self.peer if peer.name == name)
+        """Return the peer with this name.
+
+        One that was taken out of the file is answered with the defaults: the studies that it sent before
+        are finished all the same.
+        """
+        former = Peer.model_construct(name=name, roles=frozenset())
+        return next((peer for peer in self.peer if peer.name == name), former)
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -233,7 +262,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
         raise SettingsInvalid((f"{path}: {error.strerror}",)) from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsInvalid((f"{path}: {error}",)) from error
-    _override(table, os.environ if environment is None else environment)
+    _override(table, path, os.environ if environment is None else environment)
     try:
         return Settings.model_validate(table)
     except ValidationError as error:
@@ -245,8 +274,11 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
         ) from error
 
 
-def _override(table: dict[str, Any], environment: Mapping[str, str]) -> None:
+def _override(table: dict[str, Any], path: Path, environment: Mapping[str, str]) -> None:
     for name, value in environment.items():
         section, _, key = name.removeprefix("OVERREAD_").lower().partition("__")
         if name.startswith("OVERREAD_") and key:
-            table.setdefault(section, {})[key] = value
+            values = table.setdefault(section, {})
+            if not isinstance(values, dict):
+                raise SettingsInvalid((f"{name}: {section} in {path} is no single table",))
+            values[key] = value

@@ -7,8 +7,10 @@ what an administrator searches for, and they name no person.
 
 import logging
 import sys
+import threading
 import traceback
 from functools import partial
+from types import TracebackType
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -38,7 +40,7 @@ def set_up(role: str, stream: TextIO | None = None) -> None:
     """Send the logs of this process to `stream` (standard error) as JSON lines.
 
     Libraries' own records are passed on from WARNING upwards, without their arguments, because those
-    may quote datasets.
+    may quote datasets. Exceptions that nobody caught are told in the same way as by `log_failure`.
     """
     out = stream or sys.stderr
     structlog.configure(
@@ -56,6 +58,8 @@ def set_up(role: str, stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(out)
     handler.setFormatter(_WithoutArguments())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    sys.excepthook = _crashed
+    threading.excepthook = _thread_crashed
 
 
 def log(event: str, **fields: Any) -> None:
@@ -66,6 +70,19 @@ def log(event: str, **fields: Any) -> None:
 def log_failure(event: str, error: BaseException, **fields: Any) -> None:
     """Record a failure by its type and the frames it passed, never by its text, which may quote data."""
     structlog.get_logger().error(event, exc=error, **fields)
+
+
+def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Tell what ends this process without the error's text, which Python would print."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        log_failure("crashed", error.with_traceback(trace))
+
+
+def _thread_crashed(failure: threading.ExceptHookArgs) -> None:
+    if failure.exc_value is not None:
+        log_failure("thread crashed", failure.exc_value)
 
 
 def _of_role(role: str, _: Any, __: str, event: EventDict) -> EventDict:

@@ -53,7 +53,13 @@ def listener(config: Config = CONFIG) -> None:
 
 
 def keeper(config: Config = CONFIG) -> None:
-    """Assemble, dispatch, prepare and ring."""
+    """Assemble, dispatch, prepare and ring.
+
+    Raises
+    ------
+    typer.Exit
+        It met a bug, which its log tells (exit code 1).
+    """
     from node import bootstrap
     from node.clock import SystemClock
     from node.worker.app import create_app
@@ -63,7 +69,8 @@ def keeper(config: Config = CONFIG) -> None:
     begin("keeper")
     role = Keeper(bootstrap.keeper(settings), create_app(settings), SystemClock())
     _on_term(role.stop)
-    role.run()
+    if not role.run():
+        raise typer.Exit(1)
 
 
 def worker(

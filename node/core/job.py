@@ -225,7 +225,13 @@ class ResultSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryClaim:
-    """A delivery that one worker holds until its lease ends."""
+    """A delivery that one worker holds until its lease ends.
+
+    Parameters
+    ----------
+    lost_leases
+        How many workers claimed this delivery and were not heard of again.
+    """
 
     delivery_id: str
     transaction_uid: str
@@ -233,5 +239,6 @@ class DeliveryClaim:
     study_instance_uid: str
     destination: str
     attempt: int
+    lost_leases: int
     report: Mapping[str, Any]
     instances: tuple[tuple[ResultInstance, InstanceState], ...]

@@ -1,5 +1,7 @@
 """The head of a received file, read once and only as far as needed; pixels are never touched."""
 
+import struct
+import zlib
 from decimal import Decimal
 from io import BytesIO
 from typing import Any
@@ -18,6 +20,20 @@ from node.errors import NotUnderstood
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 _TAGS = [Tag(keyword) for keyword in ("SpecificCharacterSet", *_UIDS, *HEADER_KEYWORDS)]
 
+UNREADABLE = (
+    InvalidDicomError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    AttributeError,
+    NotImplementedError,
+    ArithmeticError,
+    struct.error,
+    zlib.error,
+)
+"""What pydicom raises for bytes that are no DICOM."""
+
 
 def read_header(data: bytes) -> Header:
     """Read the head of a DICOM file.
@@ -34,9 +50,9 @@ def read_header(data: bytes) -> Header:
     """
     try:
         dataset = pydicom.dcmread(BytesIO(data), stop_before_pixels=True, specific_tags=_TAGS)
+        syntax = str(dataset.file_meta.TransferSyntaxUID)
         uids = {keyword: str(dataset.get(keyword, "")) for keyword in _UIDS}
-        values = _values(dataset)
-    except (InvalidDicomError, ValueError, TypeError, KeyError, EOFError, AttributeError) as error:
+    except UNREADABLE as error:
         raise NotUnderstood(f"the data set cannot be parsed: {type(error).__name__}") from error
     for keyword, uid in uids.items():
         if not is_uid(uid):
@@ -46,14 +62,22 @@ def read_header(data: bytes) -> Header:
         sop_instance_uid=uids["SOPInstanceUID"],
         series_instance_uid=uids["SeriesInstanceUID"],
         study_instance_uid=uids["StudyInstanceUID"],
-        transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
-        values=values,
+        transfer_syntax_uid=syntax,
+        values=_values(dataset),
     )
 
 
 def _values(dataset: Dataset) -> dict[str, Value]:
-    found = {keyword: _plain(dataset.get(keyword)) for keyword in HEADER_KEYWORDS}
+    found = {keyword: _plain(_get(dataset, keyword)) for keyword in HEADER_KEYWORDS}
     return {keyword: value for keyword, value in found.items() if value not in (None, "", [])}
+
+
+def _get(dataset: Dataset, keyword: str) -> Any:
+    """Return a value; None when it breaks its representation, which is no reason to refuse an image."""
+    try:
+        return dataset.get(keyword)
+    except UNREADABLE:
+        return None
 
 
 def _plain(value: Any) -> Value | None:

@@ -21,7 +21,7 @@ from node.core.ports import Files, Hold, Jobs
 from node.errors import LeaseLost, OutOfResources
 from node.pipeline.records import as_record
 from node.pipeline.retry import Again, Handled, decide
-from node.pipeline.translate import Source, context_for_model, report
+from node.pipeline.translate import Source, context_for_model, report, require_identity
 from node.telemetry import log, log_failure
 
 PICTURE = "overlay.png"
@@ -75,8 +75,8 @@ def analyse_next(jobs: Jobs, files: Files, bench: Bench, hold: Hold, clock: Cloc
         files.discard_results(claim.transaction_uid)
         log("lease lost", job_id=claim.job_id, transaction_uid=claim.transaction_uid)
     except Handled as error:
-        files.discard_results(claim.transaction_uid)
-        _settle(claim, jobs, error)
+        if _settled(claim, jobs, error):
+            files.discard_results(claim.transaction_uid)
     else:
         _draw(claim, result, files)
     return True
@@ -110,6 +110,8 @@ def _do(claim: Claim, jobs: Jobs, files: Files, bench: Bench, created: datetime)
         name: read_series(files.root / path for path in paths)
         for name, paths in claim.files.items()
     }
+    for one in series.values():
+        require_identity(claim.identity, one)
     context = context_for_model(claim.context, card.context)
     result = analyse(card, series, context, None, server=bench.server)
     request = ResultRequest(
@@ -167,7 +169,11 @@ def _result_set(
     )
 
 
-def _settle(claim: Claim, jobs: Jobs, error: Exception) -> None:
+def _settled(claim: Claim, jobs: Jobs, error: Exception) -> bool:
+    """Give the job back or cancel it; False when it was not ours any more.
+
+    That may mean that it is done: of a commit whose answer was an error nobody knows. Then the files stay.
+    """
     verdict = decide(error, claim.attempt)
     try:
         if isinstance(verdict, Again):
@@ -176,4 +182,6 @@ def _settle(claim: Claim, jobs: Jobs, error: Exception) -> None:
             jobs.cancel(claim, verdict.reason, verdict.detail)
     except LeaseLost:
         log("lease lost", job_id=claim.job_id, transaction_uid=claim.transaction_uid)
+        return False
     log("job not done", job_id=claim.job_id, reason=verdict.reason, attempt=claim.attempt)
+    return True

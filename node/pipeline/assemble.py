@@ -1,37 +1,49 @@
 """Step 4: close the series that a witness calls complete."""
 
 from collections.abc import Callable
+from functools import partial
 
 from node.clock import Clock
 from node.core.completeness import QuietTimes, decide
 from node.core.ports import Intake
+from node.core.study import StoredSeries
+from node.pipeline.apart import Apart
 from node.telemetry import log
 
 
-def assemble(intake: Intake, quiet_of: Callable[[str], QuietTimes], clock: Clock) -> int:
-    """Close every series whose waiting is over; return how many were closed.
+def assemble(
+    intake: Intake, quiet_of: Callable[[str], QuietTimes], clock: Clock, apart: Apart
+) -> None:
+    """Close every series whose waiting is over.
 
     Parameters
     ----------
     quiet_of
         The quiet times of a peer, by its name.
+    apart
+        Keeps a series that meets a bug from stopping the others.
 
     Raises
     ------
     OutOfResources
-        The records could not be written; the next round tries again.
+        The records could not be read or written; the next round tries again.
     """
-    closed = 0
     for series in intake.open_series():
-        evidence = decide(series, quiet_of(series.peer), clock.now())
-        if evidence is not None and intake.close_series(series, evidence):
-            closed += 1
-            log(
-                "series closed",
-                series_instance_uid=series.series_instance_uid,
-                study_instance_uid=series.study_instance_uid,
-                witness=evidence.witness,
-                instances=evidence.instances,
-                reason=evidence.fault,
-            )
-    return closed
+        uid = series.series_instance_uid
+        work = partial(_close, series, intake, quiet_of, clock)
+        apart.run(f"assemble {uid}", work, series_instance_uid=uid)
+
+
+def _close(
+    series: StoredSeries, intake: Intake, quiet_of: Callable[[str], QuietTimes], clock: Clock
+) -> None:
+    evidence = decide(series, quiet_of(series.peer), clock.now())
+    if evidence is not None and intake.close_series(series, evidence):
+        log(
+            "series closed",
+            series_instance_uid=series.series_instance_uid,
+            study_instance_uid=series.study_instance_uid,
+            witness=evidence.witness,
+            instances=evidence.instances,
+            reason=evidence.fault,
+        )

@@ -33,9 +33,18 @@ class Outlet:
 
 
 def deliver_next(
-    deliveries: Deliveries, files: Files, outlets: Mapping[str, Outlet], hold: Hold
+    deliveries: Deliveries,
+    files: Files,
+    outlets: Mapping[str, Outlet],
+    hold: Hold,
+    lost_leases: int,
 ) -> bool:
     """Take the delivery that is due longest and do it; False when nothing was due.
+
+    Parameters
+    ----------
+    lost_leases
+        After so many workers that claimed a delivery and fell silent, it is parked.
 
     Raises
     ------
@@ -46,6 +55,12 @@ def deliver_next(
     if claim is None:
         return False
     try:
+        if claim.lost_leases >= lost_leases:
+            detail = (
+                f"{claim.lost_leases} workers claimed this delivery and were not heard of again"
+            )
+            deliveries.park(claim, "WORKERS-LOST", detail)
+            return True
         with hold(lambda: deliveries.renew(claim)):
             receipt = _bring(claim, deliveries, files, outlets)
         state = DeliveryState.CONFIRMED if receipt.confirmed else DeliveryState.SENT
@@ -69,12 +84,17 @@ def _bring(
     doubtful = frozenset(
         item.sop_instance_uid for item, state in claim.instances if state is InstanceState.SENDING
     )
-    return outlet.destination.deliver(
+    receipt = outlet.destination.deliver(
         report,
         [_instance(item, files) for item in owed],
         in_doubt=doubtful,
         progress=lambda uid, state: deliveries.progress(claim, uid, InstanceState(state)),
     )
+    # what an interrupted call had brought already belongs to the receipt: a withdrawal will need it
+    brought = [
+        item.sop_instance_uid for item, state in claim.instances if state is InstanceState.SENT
+    ]
+    return replace(receipt, references=(*brought, *receipt.references))
 
 
 def _verified(report: Report, record: Record | None) -> Report:
@@ -86,12 +106,15 @@ def _verified(report: Report, record: Record | None) -> Report:
 
 
 def _instance(item: ResultInstance, files: Files) -> Instance:
+    path = files.root / item.path
+    if not path.is_file():
+        raise Refused("RESULT-FILE-GONE", f"{item.path} is not on the disk any more")
     return Instance(
         sop_class_uid=item.sop_class_uid,
         sop_instance_uid=item.sop_instance_uid,
         series_instance_uid=item.series_instance_uid,
         transfer_syntax_uid=item.transfer_syntax_uid,
-        path=files.root / item.path,
+        path=path,
     )
 
 

@@ -1,6 +1,7 @@
 """Step 6: fetch what a job wants to know before its bell rings, so that no worker waits for an EHR."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from inference.card import Card
@@ -8,6 +9,7 @@ from integrations.context import Record
 from integrations.errors import Refused, Unavailable
 from node.core.job import Claim, Readiness
 from node.core.ports import Jobs
+from node.pipeline.apart import Apart
 from node.pipeline.retry import Again, decide
 from node.pipeline.translate import Source, context_as_record, patient_identity, started
 from node.telemetry import log
@@ -21,8 +23,9 @@ def prepare(
     cards: Mapping[str, Card],
     record_for: Callable[[Claim], Record | None],
     source_of: Callable[[str], Source],
-) -> int:
-    """Give every waiting job its context, or the reason why it has none; return how many are ready.
+    apart: Apart,
+) -> None:
+    """Give every waiting job its context, or the reason why it has none.
 
     Parameters
     ----------
@@ -30,29 +33,37 @@ def prepare(
         The patient record that is asked for a job; None when the site has none.
     source_of
         What is configured of a peer, by its name.
+    apart
+        Keeps a job that meets a bug from stopping the others.
 
     Raises
     ------
     OutOfResources
-        The records could not be written; the next round tries again.
+        The records could not be read or written; the next round tries again.
     """
-    ready = 0
-    for claim in jobs.unprepared():
+
+    def asked(claim: Claim) -> Mapping[str, Any] | Again:
         wanted = cards[claim.model].context if claim.model in cards else ()
-        outcome = _ask(claim, wanted, record_for(claim), source_of(claim.peer))
-        match outcome:
-            case Again() if claim.attempt < ATTEMPTS:
-                jobs.postpone_preparation(claim.job_id, outcome.after_s)
-                continue
-            case Again():
-                context: Mapping[str, Any] = {"refused": outcome.reason}
-            case _:
-                context = outcome
-        readiness = Readiness.UNAVAILABLE if "refused" in context else Readiness.READY
-        jobs.prepared(claim.job_id, readiness, context)
-        log("job prepared", job_id=claim.job_id, state=readiness, reason=context.get("refused"))
-        ready += 1
-    return ready
+        return _ask(claim, wanted, record_for(claim), source_of(claim.peer))
+
+    for claim in jobs.unprepared():
+        work = partial(_prepare, claim, jobs, asked)
+        apart.run(f"prepare {claim.job_id}", work, job_id=claim.job_id)
+
+
+def _prepare(claim: Claim, jobs: Jobs, asked: Callable[[Claim], Mapping[str, Any] | Again]) -> None:
+    outcome = asked(claim)
+    match outcome:
+        case Again() if claim.attempt < ATTEMPTS:
+            jobs.postpone_preparation(claim.job_id, outcome.after_s)
+            return
+        case Again():
+            context: Mapping[str, Any] = {"refused": outcome.reason}
+        case _:
+            context = outcome
+    readiness = Readiness.UNAVAILABLE if "refused" in context else Readiness.READY
+    jobs.prepared(claim.job_id, readiness, context)
+    log("job prepared", job_id=claim.job_id, state=readiness, reason=context.get("refused"))
 
 
 def _ask(

@@ -1,6 +1,6 @@
 """The only place that knows the libraries' types on both sides: inference's, integrations', and ours."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from typing import Any
@@ -11,6 +11,7 @@ from inference.context import Context, ContextValue
 from inference.errors import SeriesUnusable
 from inference.findings import Finding, Measurement, Result
 from inference.results.objects import ResultObjects
+from inference.volume import Series
 from integrations.context import RecordContext
 from integrations.report import (
     Coding,
@@ -66,15 +67,15 @@ def patient_identity(values: Mapping[str, Any], source: Source) -> PatientIdenti
     )
 
 
-def require_identity(identity: Mapping[str, Any], headers: Iterable[Mapping[str, Any]]) -> None:
+def require_identity(identity: Mapping[str, Any], series: Series) -> None:
     """Compare the patient whose record is read and written with the one whose images are analysed.
 
     Parameters
     ----------
     identity
         The identifying attributes by keyword under which the series was received.
-    headers
-        Those of each of its instances, as they lie on the disk.
+    series
+        Its instances, as they lie on the disk.
 
     Raises
     ------
@@ -83,7 +84,7 @@ def require_identity(identity: Mapping[str, Any], headers: Iterable[Mapping[str,
     """
     differing = {
         keyword
-        for header in headers
+        for header in series.headers
         for keyword in PATIENT_KEYWORDS
         if _text(header.get(keyword)) != _text(identity.get(keyword))
     }

@@ -60,13 +60,22 @@ class Database:
             with self._engine.begin() as connection:
                 yield connection, _now(connection)
         except OperationalError as error:
-            raise OutOfResources(f"database: {type(error.orig).__name__}") from error
+            raise OutOfResources(f"database: {error.orig}") from error
 
     @contextmanager
     def reading(self) -> Iterator[tuple[Connection, float]]:
-        """Read from a snapshot, which waits for nobody."""
-        with self._engine.connect().execution_options(reading=True) as connection:
-            yield connection, _now(connection)
+        """Read from a snapshot, which waits for nobody.
+
+        Raises
+        ------
+        OutOfResources
+            The database cannot be read.
+        """
+        try:
+            with self._engine.connect().execution_options(reading=True) as connection:
+                yield connection, _now(connection)
+        except OperationalError as error:
+            raise OutOfResources(f"database: {error.orig}") from error
 
     def close(self) -> None:
         """Close every connection."""

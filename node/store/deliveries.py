@@ -1,9 +1,9 @@
 """Deliveries: one for each result set and destination, each held under its own fenced lease."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Update, select, update
+from sqlalchemy import Connection, Row, Update, or_, select, update
 
 from node.core.identifiers import new_uid
 from node.core.job import DeliveryClaim, DeliveryState, InstanceState, ResultInstance, move
@@ -57,6 +57,7 @@ class DeliveryStore:
                     transaction_uid=transaction_uid,
                     lease_until=now + self._lease_s,
                     attempts=row.attempts + 1,
+                    lost_leases=_lost_leases(row),
                 )
             )
             remove(connection, DELIVER, row.delivery_id)
@@ -158,12 +159,53 @@ class DeliveryStore:
                     DELIVERY.c.state == DeliveryState.PARKED,
                 )
                 .values(
-                    state=move(DeliveryState.PARKED, DeliveryState.OWED), due_at=now, ended_at=None
+                    state=move(DeliveryState.PARKED, DeliveryState.OWED),
+                    due_at=now,
+                    ended_at=None,
+                    lost_leases=0,
                 )
             ).rowcount
             if changed:
                 put(connection, DELIVER, delivery_id, now)
             return bool(changed)
+
+
+def park_superseded(connection: Connection, now: float, result_set_ids: Sequence[str]) -> list[str]:
+    """Park, in the caller's transaction, what nobody has begun to deliver of superseded result sets.
+
+    What was begun is finished: half a result set in an archive would mislead more than an older one.
+
+    Returns
+    -------
+    list of str
+        The destinations that are spared an older result after, or beside, the newer one.
+    """
+    sent = schema.delivery_instance
+    begun = select(sent.c.delivery_id).where(
+        sent.c.delivery_id == DELIVERY.c.delivery_id, sent.c.state != InstanceState.OWED
+    )
+    rows = connection.execute(
+        select(DELIVERY.c.delivery_id, DELIVERY.c.destination).where(
+            DELIVERY.c.result_set_id.in_(result_set_ids),
+            DELIVERY.c.state == DeliveryState.OWED,
+            or_(DELIVERY.c.lease_until.is_(None), DELIVERY.c.lease_until < now),
+            ~begun.exists(),
+        )
+    ).all()
+    state = move(DeliveryState.OWED, DeliveryState.PARKED)
+    for row in rows:
+        connection.execute(
+            update(DELIVERY)
+            .where(DELIVERY.c.delivery_id == row.delivery_id)
+            .values(state=state, reason="SUPERSEDED", lease_until=None, ended_at=now)
+        )
+        remove(connection, DELIVER, row.delivery_id)
+    return [row.destination for row in rows]
+
+
+def _lost_leases(row: Row[Any]) -> int:
+    # who ends a claim clears its lease: one that is still there was never heard of again
+    return int(row.lost_leases + (row.lease_until is not None))
 
 
 def _held(connection: Connection, claim: DeliveryClaim, change: Update) -> None:
@@ -195,6 +237,7 @@ def _claim(connection: Connection, row: Row[Any], transaction_uid: str) -> Deliv
         study_instance_uid=row.study_instance_uid,
         destination=row.destination,
         attempt=row.attempts + 1,
+        lost_leases=_lost_leases(row),
         report=row.report,
         instances=tuple(
             (

@@ -3,8 +3,8 @@
 ::
 
     instances/<study>/<series>/<sop instance>.<digest>.dcm   as received
-    results/<claim>/<name>                                   as created
-    incoming/                                                half-written; emptied at start-up
+    results/<claim>/<name>                                   as created; ``.part`` while half-written
+    incoming/                                                half-received; emptied at start-up
 
 The digest in the name keeps two contents under one UID apart, whoever comes first.
 """
@@ -16,6 +16,8 @@ from pathlib import Path
 
 from node.core.study import Header
 from node.errors import OutOfResources
+
+REMEMBERED_FOLDERS = 10_000
 
 
 class FileStore:
@@ -30,6 +32,7 @@ class FileStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._incoming = root / "incoming"
+        self._durable: set[Path] = set()
         for name in ("instances", "results", "incoming"):
             (root / name).mkdir(parents=True, exist_ok=True)
 
@@ -46,13 +49,13 @@ class FileStore:
         OutOfResources
             The disk would not take it.
         """
-        path = (
+        final = (
             Path("instances")
             / header.study_instance_uid
             / header.series_instance_uid
             / f"{header.sop_instance_uid}.{digest[:16]}.dcm"
         )
-        return self._write(path, data)
+        return self._write(final, data, self._incoming / uuid.uuid4().hex)
 
     def keep_result(self, folder: str, name: str, data: bytes) -> str:
         """Make one result file durable; return the path relative to `root`.
@@ -62,7 +65,9 @@ class FileStore:
         OutOfResources
             The disk would not take it.
         """
-        return self._write(Path(self.result_path(folder, name)), data)
+        # not in the folder that a listener empties when it starts
+        path = Path(self.result_path(folder, name))
+        return self._write(path, data, self.root / path.with_name(f"{name}.part"))
 
     def result_path(self, folder: str, name: str) -> str:
         """Return where `keep_result` keeps a file, relative to `root`."""
@@ -72,12 +77,11 @@ class FileStore:
         """Remove what `keep_result` wrote there: the claim was lost."""
         shutil.rmtree(self.root / "results" / folder, ignore_errors=True)
 
-    def _write(self, path: Path, data: bytes) -> str:
+    def _write(self, path: Path, data: bytes, temporary: Path) -> str:
         final = self.root / path
-        temporary = self._incoming / uuid.uuid4().hex
         try:
-            _make_folder(final.parent)
-            with temporary.open("xb") as file:
+            self._make_folder(final.parent)
+            with temporary.open("wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -88,13 +92,21 @@ class FileStore:
             raise OutOfResources(f"disk: {error.strerror}") from error
         return str(path)
 
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder whose name is durable: that needs its parent to be synced.
 
-def _make_folder(folder: Path) -> None:
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)  # a new name is durable only when its parent is
+        A folder that is there may be so new that whoever made it has not synced its parent yet, so each
+        process does that once itself.
+        """
+        if folder in self._durable and folder.is_dir():
+            return
+        if folder != self.root:
+            self._make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
+        if len(self._durable) >= REMEMBERED_FOLDERS:
+            self._durable.clear()
+        self._durable.add(folder)
 
 
 def _sync_folder(folder: Path) -> None:

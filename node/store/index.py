@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.core.completeness import Evidence
 from node.core.study import (
@@ -180,22 +179,9 @@ def _known(connection: Connection, sop_instance_uid: str) -> tuple[Outcome, str]
 
 def _store(connection: Connection, now: float, received: Received) -> None:
     header = received.header
-    _touch_study(connection, now, header, received.peer)
-    facts = _facts(header)
-    row = {
-        "series_instance_uid": header.series_instance_uid,
-        "study_instance_uid": header.study_instance_uid,
-        "peer": received.peer,
-        "state": SeriesState.OPEN,
-        "facts": facts,
-        "last_at": now,
-    }
-    reopened = {"state": SeriesState.OPEN, "last_at": now}
-    connection.execute(
-        upsert(schema.series)
-        .values(row)
-        .on_conflict_do_update(index_elements=["series_instance_uid"], set_=reopened)
-    )
+    of_study = _touch_study(connection, now, header, received.peer)
+    of_series = _touch_series(connection, now, header, received.peer)
+    _tell_difference(connection, now, header, of_study if of_series is None else of_series)
     connection.execute(
         insert(schema.instance).values(
             sop_instance_uid=header.sop_instance_uid,
@@ -213,7 +199,10 @@ def _store(connection: Connection, now: float, received: Received) -> None:
     )
 
 
-def _touch_study(connection: Connection, now: float, header: Header, peer: str) -> None:
+def _touch_study(
+    connection: Connection, now: float, header: Header, peer: str
+) -> Mapping[str, Any]:
+    """Note that something of a study arrived; return the identity with which the study began."""
     table = schema.study
     key = table.c.study_instance_uid == header.study_instance_uid
     study = connection.execute(select(table.c.identity).where(key)).first()
@@ -230,13 +219,45 @@ def _touch_study(connection: Connection, now: float, header: Header, peer: str) 
             )
         )
         tell(connection, now, header.study_instance_uid, "first instance", f"from {peer}")
-        return
+        return header.identity
     connection.execute(update(table).where(key).values(last_at=now))
-    if study.identity != header.identity:
+    identity: Mapping[str, Any] = study.identity
+    return identity
+
+
+def _touch_series(
+    connection: Connection, now: float, header: Header, peer: str
+) -> Mapping[str, Any] | None:
+    """Open or reopen a series; return the identity with which it began, None when it begins now."""
+    table = schema.series
+    key = table.c.series_instance_uid == header.series_instance_uid
+    series = connection.execute(select(table.c.identity).where(key)).first()
+    if series is not None:
+        connection.execute(update(table).where(key).values(state=SeriesState.OPEN, last_at=now))
+        identity: Mapping[str, Any] = series.identity
+        return identity
+    connection.execute(
+        insert(table).values(
+            series_instance_uid=header.series_instance_uid,
+            study_instance_uid=header.study_instance_uid,
+            peer=peer,
+            state=SeriesState.OPEN,
+            identity=header.identity,
+            facts=_facts(header),
+            last_at=now,
+        )
+    )
+    return None
+
+
+def _tell_difference(
+    connection: Connection, now: float, header: Header, expected: Mapping[str, Any]
+) -> None:
+    if expected != header.identity:
         differing = sorted(
             word
-            for word in {*study.identity, *header.identity}
-            if study.identity.get(word) != header.identity.get(word)
+            for word in {*expected, *header.identity}
+            if expected.get(word) != header.identity.get(word)
         )
         detail = f"{header.sop_instance_uid} differs in {', '.join(differing)}"
         tell(connection, now, header.study_instance_uid, "identity differs", detail)

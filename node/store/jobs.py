@@ -25,10 +25,13 @@ from node.core.study import StoredSeries
 from node.errors import LeaseLost
 from node.store import schema
 from node.store.database import Database
+from node.store.deliveries import park_superseded
 from node.store.events import tell
 from node.store.outbox import ANALYSE, DELIVER, owed, put, remove
 
 JOB = schema.job
+DETAIL = 1024
+"""Characters that are kept of a reason in words: a gate's report can be longer than its column."""
 
 
 class JobStore:
@@ -51,7 +54,10 @@ class JobStore:
     ) -> None:
         """Create jobs and mark the series as dispatched: one transaction.
 
-        A job that exists already, because the same instances were complete before, is left alone.
+        A job that exists already, because the same instances were complete before, is left alone. An
+        earlier job for the same series and model that is not done yet is canceled: its result would be
+        older than the one that is ordered now, and could come later. Nothing happens when something of the
+        series arrived since it was read, or another keeper was faster.
 
         Raises
         ------
@@ -59,21 +65,14 @@ class JobStore:
             The database could not be written.
         """
         with self._database.transaction() as (connection, now):
+            if not _dispatched(connection, now, series):
+                return
             for request in requests:
-                if _exists(connection, request.job_id):
-                    continue
-                _create(connection, now, request)
+                if not _exists(connection, request.job_id):
+                    _overtake(connection, now, request)
+                    _create(connection, now, request)
             for note in notes:
                 tell(connection, now, series.study_instance_uid, "not routed", note)
-            connection.execute(
-                update(schema.series)
-                .where(
-                    schema.series.c.series_instance_uid == series.series_instance_uid,
-                    schema.series.c.state == series.state,
-                    schema.series.c.last_at == series.last_arrival,
-                )
-                .values(dispatched_at=now)
-            )
 
     def unprepared(self) -> list[Claim]:
         """Return jobs whose inputs are INCOMPLETE and due to be prepared; their Transaction UID is empty."""
@@ -189,6 +188,9 @@ class JobStore:
             _insert_result(connection, now, claim, result_set)
             for destination in claim.destinations:
                 _owe_delivery(connection, now, result_set, destination)
+            if not claim.destinations:
+                why = "neither the rule nor the source's results_to names a peer"
+                tell(connection, now, claim.study_instance_uid, "no destination", why)
             detail = f"{claim.model} {claim.version} on {result_set.server}"
             tell(connection, now, claim.study_instance_uid, "results stored", detail)
 
@@ -226,6 +228,39 @@ class JobStore:
             tell(connection, now, claim.study_instance_uid, "job postponed", detail)
 
 
+def _dispatched(connection: Connection, now: float, series: StoredSeries) -> bool:
+    table = schema.series
+    marked = connection.execute(
+        update(table)
+        .where(
+            table.c.series_instance_uid == series.series_instance_uid,
+            table.c.state == series.state,
+            table.c.last_at == series.last_arrival,
+            table.c.dispatched_at.is_(None),
+        )
+        .values(dispatched_at=now)
+    )
+    return bool(marked.rowcount)
+
+
+def _overtake(connection: Connection, now: float, request: JobRequest) -> None:
+    pending = connection.execute(
+        select(JOB.c.job_id, JOB.c.state).where(
+            JOB.c.study_instance_uid == request.study_instance_uid,
+            JOB.c.series_instance_uid == request.series_instance_uid,
+            JOB.c.model == request.model,
+            JOB.c.state.in_((JobState.SCHEDULED, JobState.IN_PROGRESS)),
+        )
+    ).all()
+    detail = "more of the series arrived before the job was done"
+    for row in pending:
+        values = {"state": move(JobState(row.state), JobState.CANCELED), "reason": "OVERTAKEN"}
+        ended = {"detail": detail, "ended_at": now, "lease_until": None}
+        connection.execute(update(JOB).where(JOB.c.job_id == row.job_id).values(**values, **ended))
+        remove(connection, ANALYSE, row.job_id)
+        tell(connection, now, request.study_instance_uid, "job canceled", f"OVERTAKEN: {detail}")
+
+
 def _exists(connection: Connection, job_id: str) -> bool:
     return (
         connection.execute(select(JOB.c.job_id).where(JOB.c.job_id == job_id)).first() is not None
@@ -258,7 +293,7 @@ def _create(connection: Connection, now: float, request: JobRequest) -> None:
             state=JobState.CANCELED if request.canceled else JobState.SCHEDULED,
             readiness=Readiness.UNAVAILABLE if request.canceled else Readiness.INCOMPLETE,
             reason=reason,
-            detail=detail,
+            detail=detail and detail[:DETAIL],
             due_at=now,
             created_at=now,
             ended_at=now if request.canceled else None,
@@ -280,8 +315,11 @@ def _create(connection: Connection, now: float, request: JobRequest) -> None:
 
 
 def _claim(connection: Connection, row: Row[Any], transaction_uid: str, attempt: int) -> Claim:
-    study = connection.execute(
-        select(schema.study).where(schema.study.c.study_instance_uid == row.study_instance_uid)
+    study, series = schema.study, schema.series
+    source = connection.execute(
+        select(study.c.facts, series.c.identity, series.c.peer)
+        .join(series, study.c.study_instance_uid == row.study_instance_uid)
+        .where(series.c.series_instance_uid == row.series_instance_uid)
     ).one()
     files = connection.execute(
         select(schema.job_input.c.input, schema.instance.c.path)
@@ -303,7 +341,7 @@ def _claim(connection: Connection, row: Row[Any], transaction_uid: str, attempt:
         transaction_uid=transaction_uid,
         study_instance_uid=row.study_instance_uid,
         series_instance_uid=row.series_instance_uid,
-        peer=study.peer,
+        peer=source.peer,
         model=row.model,
         version=row.version,
         request=row.request,
@@ -312,7 +350,7 @@ def _claim(connection: Connection, row: Row[Any], transaction_uid: str, attempt:
         lost_leases=row.lost_leases + (row.state == JobState.IN_PROGRESS),
         files={name: tuple(paths) for name, paths in by_input.items()},
         context=row.context or {},
-        identity={**study.facts, **study.identity},
+        identity={**source.facts, **source.identity},
         evidence=row.evidence,
         destinations=tuple(row.destinations),
     )
@@ -347,20 +385,32 @@ def _end(
     reason: str | None = None,
     detail: str | None = None,
 ) -> None:
-    values = {"state": move(JobState.IN_PROGRESS, state), "reason": reason, "detail": detail}
-    _held(connection, claim, update(JOB).values(ended_at=now, lease_until=None, **values))
+    values = {"state": move(JobState.IN_PROGRESS, state), "reason": reason}
+    ended = {"detail": detail and detail[:DETAIL], "ended_at": now, "lease_until": None}
+    _held(connection, claim, update(JOB).values(**values, **ended))
 
 
 def _supersede(connection: Connection, now: float, claim: Claim) -> None:
     table = schema.result_set
-    older = connection.execute(
-        update(table)
-        .where(_same_question(claim), table.c.state == ResultState.CURRENT)
-        .values(state=move(ResultState.CURRENT, ResultState.SUPERSEDED))
-    ).rowcount
-    if older:
-        detail = f"{older} earlier result of {claim.model}"
-        tell(connection, now, claim.study_instance_uid, "result superseded", detail)
+    older = (
+        connection
+        .execute(
+            select(table.c.result_set_id).where(
+                _same_question(claim), table.c.state == ResultState.CURRENT
+            )
+        )
+        .scalars()
+        .all()
+    )
+    if not older:
+        return
+    state = move(ResultState.CURRENT, ResultState.SUPERSEDED)
+    connection.execute(update(table).where(table.c.result_set_id.in_(older)).values(state=state))
+    detail = f"{len(older)} earlier result of {claim.model}"
+    tell(connection, now, claim.study_instance_uid, "result superseded", detail)
+    for destination in park_superseded(connection, now, older):
+        told = f"{destination}: a newer result takes its place"
+        tell(connection, now, claim.study_instance_uid, "delivery parked", told)
 
 
 def _insert_result(connection: Connection, now: float, claim: Claim, result_set: ResultSet) -> None:

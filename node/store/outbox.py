@@ -1,8 +1,20 @@
 """The bells that are to be rung: one row for each owed piece of work, gone when it is claimed."""
 
 from collections.abc import Callable
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    and_,
+    delete,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.core.job import DeliveryState, JobState, Readiness
@@ -11,6 +23,7 @@ from node.store.database import Database
 
 ANALYSE = "analyse"
 DELIVER = "deliver"
+MOST_DOUBLINGS = 8
 
 
 class OutboxStore:
@@ -21,7 +34,8 @@ class OutboxStore:
     database
         Where the rows are kept.
     ring_again_s
-        A bell that nobody answered is rung again after this.
+        A bell that nobody answered is rung again after this, then after twice as long, and so on: while
+        no worker runs, every ring stays with the broker.
     """
 
     def __init__(self, database: Database, ring_again_s: float) -> None:
@@ -42,12 +56,12 @@ class OutboxStore:
         table = schema.outbox
         with self._database.reading() as (connection, now):
             rows = connection.execute(
-                select(table.c.queue, table.c.subject).where(
+                select(table).where(
                     table.c.due_at <= now,
                     or_(table.c.rung_at.is_(None), table.c.rung_at <= now - self._ring_again_s),
                 )
             ).all()
-        rung = [row for row in rows if ring(row.queue)]
+        rung = [row for row in rows if self._due(row, now) and ring(row.queue)]
         if rung:
             with self._database.transaction() as (connection, now):
                 for row in rung:
@@ -57,6 +71,12 @@ class OutboxStore:
                         .values(rung_at=now, rings=table.c.rings + 1)
                     )
         return len(rung)
+
+    def _due(self, row: Row[Any], now: float) -> bool:
+        if row.rung_at is None:
+            return True
+        doublings = min(row.rings - 1, MOST_DOUBLINGS)
+        return bool(row.rung_at <= now - self._ring_again_s * 2**doublings)
 
     def sweep(self) -> int:
         """Put back the bells of work that is owed and has none; return how many.

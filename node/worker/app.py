@@ -31,9 +31,16 @@ def create_app(settings: Settings) -> Celery:
 
 def ring(app: Celery, queue: str) -> bool:
     """Wake a worker of `queue`; False when the broker cannot be reached, and the keeper tries again."""
+    broker = app.connection_for_write()
+    unreachable: tuple[type[BaseException], ...] = (
+        *broker.connection_errors,
+        *broker.channel_errors,  # a folder that takes no more files is one
+        OperationalError,
+        OSError,
+    )
     try:
         app.send_task(f"overread.{queue}", queue=queue, ignore_result=True)
-    except (TimeoutError, OperationalError, OSError) as error:
+    except unreachable as error:
         log("broker unreachable", queue=queue, error=type(error).__name__)
         return False
     return True

@@ -12,6 +12,7 @@ from celery import Celery
 from node.bootstrap import Keeping
 from node.clock import Clock
 from node.errors import OutOfResources
+from node.pipeline.apart import Apart
 from node.pipeline.assemble import assemble
 from node.pipeline.dispatch import dispatch
 from node.pipeline.prepare import prepare
@@ -40,23 +41,43 @@ class Keeper:
         self._keeping = keeping
         self._app = app
         self._clock = clock
+        self._apart = Apart(clock)
         self._stop = threading.Event()
         self._held = threading.Event()
+        self._failed = False
 
-    def run(self) -> None:
-        """Keep until `stop`; preparation has a thread of its own, so that a slow EHR delays nobody else."""
-        preparing = threading.Thread(target=self._repeat, args=(self._prepare, ROUND_S))
-        sweeping = threading.Thread(target=self._repeat, args=(self._sweep, SWEEP_S))
-        holding = threading.Thread(target=self._hold)
-        for thread in (holding, preparing, sweeping):
+    def run(self) -> bool:
+        """Keep until `stop`; False when it ended by a bug, and the process should be started again.
+
+        Preparation has a thread of its own, so that a slow EHR delays nobody else.
+        """
+        works: tuple[Callable[[], None], ...] = (
+            self._hold,
+            lambda: self._repeat(self._round, ROUND_S),
+            lambda: self._repeat(self._prepare, ROUND_S),
+            lambda: self._repeat(self._sweep, SWEEP_S),
+        )
+        threads = [threading.Thread(target=self._guard, args=(work,)) for work in works]
+        for thread in threads:
             thread.start()
-        self._repeat(self._round, ROUND_S)
-        for thread in (preparing, sweeping, holding):
+        for thread in threads:
             thread.join()
+        return not self._failed
 
     def stop(self) -> None:
         """End the rounds; the current one is finished."""
         self._stop.set()
+
+    def _guard(self, work: Callable[[], None]) -> None:
+        # the outermost frame of a thread: one that is dead would leave a keeper that holds its lease, and
+        # so keeps others away, and does half of its work
+        try:
+            work()
+        except Exception as error:
+            self._failed = True
+            log_failure("keeper fails", error)
+        finally:
+            self._stop.set()
 
     def _hold(self) -> None:
         while not self._stop.is_set():
@@ -84,13 +105,14 @@ class Keeper:
 
     def _round(self) -> None:
         keeping = self._keeping
-        assemble(keeping.intake, keeping.quiet_of, self._clock)
-        dispatch(keeping.intake, keeping.jobs, keeping.rules, keeping.cards, keeping.results_to)
+        assemble(keeping.intake, keeping.quiet_of, self._clock, self._apart)
+        dispatch(keeping.intake, keeping.jobs, keeping.routes, self._apart)
         keeping.outbox.ring_due(lambda queue: ring(self._app, queue))
 
     def _prepare(self) -> None:
         keeping = self._keeping
-        prepare(keeping.jobs, keeping.cards, keeping.record_for, keeping.source_of)
+        cards = keeping.routes.cards
+        prepare(keeping.jobs, cards, keeping.record_for, keeping.source_of, self._apart)
 
     def _sweep(self) -> None:
         swept = self._keeping.outbox.sweep()
