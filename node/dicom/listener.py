@@ -88,9 +88,16 @@ class Listener:
         """Refuse new associations as transient, let running ones finish for `DRAIN_S`, then stop."""
         self._ae.maximum_associations = 1  # the least that pynetdicom takes; a running one fills it
         deadline = time.monotonic() + DRAIN_S
-        while self._server is not None and self._server.active_associations:
-            if time.monotonic() > deadline:
-                break
+        while self._asked() and time.monotonic() < deadline:
             time.sleep(0.05)
         self._ae.shutdown()
         self._server = None
+
+    def _asked(self) -> bool:
+        """Whether somebody's association runs, or is being negotiated.
+
+        A connection that asked for none, such as a balancer's probe of the port, keeps its thread for half a
+        minute, and there is nothing to finish on it.
+        """
+        running = self._server.active_associations if self._server is not None else []
+        return any(one.requestor.primitive is not None for one in running)

@@ -123,6 +123,11 @@ class Site:
         )
         return {row[0]: (row[1], row[2]) for row in self.rows(question, study_instance_uid)}
 
+    def story(self, study_instance_uid: str) -> list[str]:
+        """Tell what happened to a study, line by line."""
+        question = "select what, detail from event where study_instance_uid = ? order by line"
+        return [f"{what} {detail}" for what, detail in self.rows(question, study_instance_uid)]
+
     def wait(self, condition: Callable[[], object], what: str, timeout_s: float = 60) -> None:
         """Wait until `condition` is truthy; a process that fails ends the waiting."""
         wait_for(

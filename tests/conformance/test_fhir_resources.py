@@ -5,13 +5,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-import fhirkit
 import pytest
 
-from integrations.fhir.coding import UCUM
 from integrations.fhir.destination import bundle
-from integrations.fhir.wire import Resource, decode, encode
+from integrations.fhir.wire import decode, encode
 from integrations.report import Coding, Report
+from tests.conformance.validators import fhirkit_errors, loose_quantities
 from tests.peers.sekmet import Sekmet
 from tests.unit.integrations.samples import BRAIN, BRAIN_FINDING, NO_LESION, REPORT, colin, report
 
@@ -38,33 +37,17 @@ REPORTS = {
 }
 
 
-def _errors(resource: Resource) -> list[str]:
-    found = fhirkit.parse(encode(resource)).issues
-    return [str(issue) for issue in found if issue.severity == "error"]
-
-
-def _loose_quantities(node: object) -> list[dict[str, Any]]:
-    """Find every Quantity whose code has no system: no validator that we know of says so."""
-    if isinstance(node, list):
-        return [found for item in node for found in _loose_quantities(item)]
-    if not isinstance(node, dict):
-        return []
-    nested = [found for value in node.values() for found in _loose_quantities(value)]
-    is_quantity = "value" in node and "code" in node
-    return [*nested, node] if is_quantity and node.get("system") != UCUM else nested
-
-
 @pytest.mark.parametrize("of", REPORTS.values(), ids=REPORTS.keys())
 def test_fhirkit_finds_no_error(of: Report) -> None:
     sent = bundle(of)
     for entry in sent["entry"]:
-        assert _errors(entry["resource"]) == [], entry["resource"]["resourceType"]
-    assert _errors(sent) == []
+        assert fhirkit_errors(entry["resource"]) == [], entry["resource"]["resourceType"]
+    assert fhirkit_errors(sent) == []
 
 
 @pytest.mark.parametrize("of", REPORTS.values(), ids=REPORTS.keys())
 def test_every_quantity_names_the_system_of_its_code(of: Report) -> None:
-    assert _loose_quantities(bundle(of)) == []
+    assert loose_quantities(bundle(of)) == []
 
 
 _BROKEN: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -83,14 +66,14 @@ def test_fhirkit_sees_a_broken_resource(resource_type: str, change: dict[str, An
     resources = [entry["resource"] for entry in bundle(REPORT)["entry"]]
     sound = next(one for one in resources if one["resourceType"] == resource_type)
     broken = {name: value for name, value in {**sound, **change}.items() if value is not None}
-    assert _errors(broken) != []
+    assert fhirkit_errors(broken) != []
 
 
 def test_a_quantity_without_a_system_is_seen() -> None:
     sent = decode(encode(bundle(REPORT)))
     observation = sent["entry"][1]["resource"]
     del observation["valueQuantity"]["system"]
-    assert _loose_quantities(sent) == [observation["valueQuantity"]]
+    assert loose_quantities(sent) == [observation["valueQuantity"]]
 
 
 @pytest.mark.peers

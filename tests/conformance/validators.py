@@ -1,4 +1,4 @@
-"""Programs of others that judge a result object, or read it in their own way.
+"""Programs of others that judge what we made, or read it in their own way.
 
 Each wrapper fails its test when the program did not do its work: several of them exit with 0 on an
 object that they could not read, or say nothing at all.
@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fhirkit
 import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from integrations.fhir.coding import UCUM
+from integrations.fhir.wire import Resource, encode
 from tests.peers import absent, program
 
 JAVA_OPTIONS = (
@@ -67,6 +70,23 @@ def taken_for_planar(error: str, report: Dataset) -> bool:
         group = group.ContentSequence[int(place) - 1]
     members = {item.ConceptNameCodeSequence[0].CodeValue for item in group.ContentSequence}
     return "121191" in members and "111030" not in members
+
+
+def fhirkit_errors(resource: Resource) -> list[str]:
+    """Judge a FHIR resource by fhirkit."""
+    found = fhirkit.parse(encode(resource)).issues
+    return [str(issue) for issue in found if issue.severity == "error"]
+
+
+def loose_quantities(node: object) -> list[dict[str, Any]]:
+    """Find every Quantity whose code has no system: no validator that we know of says so."""
+    if isinstance(node, list):
+        return [found for item in node for found in loose_quantities(item)]
+    if not isinstance(node, dict):
+        return []
+    nested = [found for value in node.values() for found in loose_quantities(value)]
+    is_quantity = "value" in node and "code" in node
+    return [*nested, node] if is_quantity and node.get("system") != UCUM else nested
 
 
 def dsrdump(path: Path) -> str:
