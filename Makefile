@@ -56,12 +56,12 @@ clean: ## Remove what these targets made
 # One stamp for each set of packages, so that a second call starts at once. The test packages include the demo's.
 $(VENV)/.with-demo: pyproject.toml | $(BIN)/python
 	@echo "Installing Overread and what it stands on (some minutes the first time)"
-	@$(BIN)/python -m pip install --quiet $(PIP_FLAGS) --editable '.[demo]'
+	@$(BIN)/python -m pip install -qq $(PIP_FLAGS) --editable '.[demo]'
 	@touch $@
 
 $(VENV)/.with-test: pyproject.toml | $(BIN)/python
 	@echo "Installing Overread, what it stands on, and what its tests need (some minutes the first time)"
-	@$(BIN)/python -m pip install --quiet $(PIP_FLAGS) --editable '.[test]'
+	@$(BIN)/python -m pip install -qq $(PIP_FLAGS) --editable '.[test]'
 	@touch $@ $(VENV)/.with-demo
 
 $(BIN)/python:
