@@ -58,6 +58,7 @@ def set_up(role: str, stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(out)
     handler.setFormatter(_WithoutArguments())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.captureWarnings(capture=True)  # pydicom's quote the value that they are about
     sys.excepthook = _crashed
     threading.excepthook = _thread_crashed
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pydicom
 from pydicom import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 
@@ -22,6 +22,7 @@ _TAGS = [Tag(keyword) for keyword in ("SpecificCharacterSet", *_UIDS, *HEADER_KE
 
 UNREADABLE = (
     InvalidDicomError,
+    BytesLengthException,
     ValueError,
     TypeError,
     LookupError,

@@ -287,15 +287,17 @@ def _date(value: object) -> date | None:
 
 def _time(value: object) -> time | None:
     digits = str(value or "").split(".")[0]
+    if len(digits) not in {2, 4, 6}:  # HH, HHMM, HHMMSS (PS3.5 6.2, VR TM)
+        return None
     try:
-        return datetime.strptime(digits.ljust(6, "0")[:6], "%H%M%S").time()  # noqa: DTZ007
+        return datetime.strptime(digits.ljust(6, "0"), "%H%M%S").time()  # noqa: DTZ007
     except ValueError:
         return None
 
 
 def _offset(value: object) -> tzinfo | None:
     text = str(value or "")
-    if len(text) != 5 or text[0] not in "+-" or not text[1:].isdigit():
+    if len(text) != 5 or text[0] not in "+-" or not text[1:].isdecimal() or not text.isascii():
         return None
     size = timedelta(hours=int(text[1:3]), minutes=int(text[3:]))
     if size > FURTHEST_OFFSET:

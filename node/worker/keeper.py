@@ -53,13 +53,14 @@ class Keeper:
         """
         works: tuple[Callable[[], None], ...] = (
             self._hold,
-            lambda: self._repeat(self._round, ROUND_S),
             lambda: self._repeat(self._prepare, ROUND_S),
             lambda: self._repeat(self._sweep, SWEEP_S),
         )
         threads = [threading.Thread(target=self._guard, args=(work,)) for work in works]
         for thread in threads:
             thread.start()
+        # here, because this thread must come round to look at signals
+        self._guard(lambda: self._repeat(self._round, ROUND_S))
         for thread in threads:
             thread.join()
         return not self._failed

@@ -1,0 +1,199 @@
+import random
+import warnings
+from io import BytesIO
+from typing import Any
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.filewriter import dcmwrite
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from node.core.identifiers import is_uid
+from node.core.study import HEADER_KEYWORDS
+from node.dicom.header import read_header
+from node.errors import NotUnderstood
+from tests.unit.node.samples import MR, PATIENT, SECRETS, SERIES, STUDY, dicom
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # pydicom's, about the wrong values sent here
+
+
+def test_what_identifies_an_instance() -> None:
+    header = read_header(dicom(7))
+    assert header.sop_class_uid == MR
+    assert header.sop_instance_uid == "2.25.3007"
+    assert header.series_instance_uid == SERIES
+    assert header.study_instance_uid == STUDY
+    assert header.transfer_syntax_uid == "1.2.840.10008.1.2.1"
+    assert header.identity == PATIENT
+    assert header.is_image
+
+
+def test_values_are_plain() -> None:
+    values = read_header(dicom(7, ImageType=["ORIGINAL", "PRIMARY"], EchoTime="2.98")).values
+    assert values["ImagePositionPatient"] == [0.0, 0.0, 7.0]
+    assert values["InstanceNumber"] == 7
+    assert values["EchoTime"] == 2.98
+    assert values["ImageType"] == ["ORIGINAL", "PRIMARY"]
+    assert {type(value) for value in values.values()} <= {str, int, float, list}
+    assert set(values) <= set(HEADER_KEYWORDS)
+
+
+def test_absent_and_empty_values_are_left_out() -> None:
+    values = read_header(dicom(PatientSex="", IssuerOfPatientID=None, EchoTime=None)).values
+    assert not {"PatientSex", "IssuerOfPatientID", "EchoTime"} & set(values)
+
+
+def test_padding_does_not_belong_to_a_value() -> None:
+    assert read_header(dicom(PatientID="OVR 1 ")).values["PatientID"] == "OVR 1"
+
+
+@pytest.mark.parametrize(
+    ("character_set", "name"),
+    [
+        ("ISO_IR 100", "Müller^Jürgen"),
+        ("ISO_IR 144", "Иванов^Иван"),
+        ("ISO_IR 192", "王^小东"),
+        ("GB18030", "王^小东"),
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎"),
+        (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
+    ],
+)
+def test_names_are_decoded(character_set: Any, name: str) -> None:
+    header = read_header(dicom(SpecificCharacterSet=character_set, PatientName=name))
+    assert header.values["PatientName"] == name
+
+
+@pytest.mark.parametrize("character_set", ["ISO_IR 999", "utf8", "ISO 2022 IR 58\\NONSENSE"])
+def test_an_unknown_character_set_is_no_reason_to_refuse(character_set: str) -> None:
+    data = dicom(SpecificCharacterSet="ISO_IR 192", PatientName="Müller")
+    padded = character_set + " " * (len(character_set) % 2)
+    wrong = data.replace(_string(b"CS", "ISO_IR 192"), _string(b"CS", padded))
+    assert wrong != data
+    assert read_header(wrong).values["PatientID"] == PATIENT["PatientID"]
+
+
+def _string(vr: bytes, text: str) -> bytes:
+    return vr + len(text).to_bytes(2, "little") + text.encode()
+
+
+@pytest.mark.parametrize(
+    ("keyword", "right", "wrong"),
+    [
+        ("RepetitionTime", "2300", b"n/a "),
+        ("SliceThickness", "1.00", b"1,00"),
+        ("EchoTime", "2.98", b"\xff\xfe\xfd\xfc"),
+        ("MagneticFieldStrength", "3.00", b"3\\\\T"),
+        ("SeriesNumber", "1234", b"12a4"),
+        ("StudyDate", "20261015", b"tomorrow"),
+        ("StudyTime", "101500", b"25:99 "),
+    ],
+)
+def test_a_value_that_breaks_its_representation_is_no_reason_to_refuse(
+    keyword: str, right: str, wrong: bytes
+) -> None:
+    data = dicom(**{keyword: right})
+    assert data.count(right.encode()) >= 1
+    header = read_header(data.replace(right.encode(), wrong))
+    assert header.sop_instance_uid == "2.25.3001"
+    assert header.values["PatientID"] == PATIENT["PatientID"]
+
+
+def test_pixels_are_not_read() -> None:
+    whole = dicom(PixelData=b"\0" * 32, BitsAllocated=16, SamplesPerPixel=1)
+    assert read_header(whole[:-20]).sop_instance_uid == "2.25.3001"
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
+def test_other_transfer_syntaxes(syntax: UID) -> None:
+    dataset = dcmread(BytesIO(dicom()))
+    dataset.file_meta.TransferSyntaxUID = syntax
+    buffer = BytesIO()
+    dcmwrite(buffer, dataset, implicit_vr=syntax.is_implicit_VR, little_endian=True)
+    header = read_header(buffer.getvalue())
+    assert header.transfer_syntax_uid == str(syntax)
+    assert header.identity == PATIENT
+
+
+@pytest.mark.parametrize(
+    "keyword", ["SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"]
+)
+@pytest.mark.parametrize("uid", [None, "", "../../etc", "1.2/../3", "1.2/..", "1", "..", "1.02"])
+def test_without_a_valid_uid_nothing_is_taken(keyword: str, uid: str | None) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = dicom(**{keyword: uid})
+    with pytest.raises(NotUnderstood, match=keyword):
+        read_header(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"DICM",
+        b"\0" * 132,
+        b"GET / HTTP/1.1\r\n\r\n" * 20,
+        b"\0" * 128 + b"DICM",
+        b"\0" * 128 + b"DICM" + b"\xff" * 300,
+        dicom()[:132],
+        dicom()[:200],
+        dicom()[:400],
+    ],
+)
+def test_garbage_and_fragments_are_not_understood(data: bytes) -> None:
+    with pytest.raises(NotUnderstood):
+        read_header(data)
+
+
+def test_a_deflated_data_set_that_is_none() -> None:
+    dataset = dcmread(BytesIO(dicom()))
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    buffer = BytesIO()
+    dcmwrite(buffer, dataset, implicit_vr=False, little_endian=True)
+    data = buffer.getvalue()
+    start = 144 + int.from_bytes(data[140:144], "little")
+    with pytest.raises(NotUnderstood):
+        read_header(data[:start] + b"\xff" * (len(data) - start))
+
+
+def test_damaged_files_are_understood_or_refused() -> None:
+    chance = random.Random(20261015)  # noqa: S311 - damage, not a secret
+    whole = dicom()
+    understood, refusals = 0, set()
+    for _ in range(2_000):
+        data = bytearray(whole)
+        for _ in range(chance.randint(1, 8)):
+            data[chance.randrange(132, len(data))] = chance.randrange(256)
+        try:
+            header = read_header(
+                bytes(data[: chance.choice((len(data), chance.randint(132, 900)))])
+            )
+        except NotUnderstood as error:
+            refusals.add(str(error))
+        else:
+            understood += 1
+            assert is_uid(header.study_instance_uid)
+    assert understood
+    assert len(refusals) > 4
+    assert not any(secret in refusal for secret in SECRETS for refusal in refusals)
+
+
+def test_a_refusal_quotes_nothing() -> None:
+    data = dicom(StudyInstanceUID=None, PatientName="Muster^Erika")
+    with pytest.raises(NotUnderstood) as refused:
+        read_header(data)
+    assert "Muster" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("modality", "image"), [("MR", True), ("SR", False), ("SEG", False)])
+def test_objects_about_images_are_no_images(modality: str, image: bool) -> None:
+    assert read_header(dicom(Modality=modality)).is_image is image
+
+
+def test_a_nested_data_set_does_not_answer_for_its_parent() -> None:
+    inner = Dataset()
+    inner.PatientID = "SOMEBODY-ELSE"
+    inner.StudyInstanceUID = "1.2.3"
+    header = read_header(dicom(ReferencedStudySequence=[inner]))
+    assert header.identity["PatientID"] == PATIENT["PatientID"]
+    assert header.study_instance_uid == STUDY

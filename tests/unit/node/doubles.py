@@ -1,0 +1,176 @@
+"""What the pipeline's steps work with, in memory, with a note of every call in its order."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from node.core.completeness import Evidence
+from node.core.job import (
+    Claim,
+    DeliveryClaim,
+    DeliveryState,
+    InstanceState,
+    JobRequest,
+    Readiness,
+    ResultSet,
+)
+from node.core.study import Header, Outcome, Received, StoredSeries
+from node.errors import LeaseLost
+
+Call = tuple[Any, ...]
+
+
+@dataclass(kw_only=True)
+class MemoryFiles:
+    """`Files` whose root is a folder that the test may read."""
+
+    root: Path
+    calls: list[Call] = field(default_factory=list)
+    failure: Exception | None = None
+
+    def keep(self, header: Header, data: bytes, digest: str) -> str:
+        if self.failure is not None:
+            raise self.failure
+        self.calls.append(("keep", header.sop_instance_uid, digest))
+        return f"{header.sop_instance_uid}.{digest[:4]}"
+
+    def keep_result(self, folder: str, name: str, data: bytes) -> str:
+        if self.failure is not None:
+            raise self.failure
+        self.calls.append(("keep_result", folder, name))
+        return self.result_path(folder, name)
+
+    def result_path(self, folder: str, name: str) -> str:
+        return f"results/{folder}/{name}"
+
+    def discard_results(self, folder: str) -> None:
+        self.calls.append(("discard_results", folder))
+
+
+@dataclass(kw_only=True)
+class MemoryIntake:
+    """`Intake` that knows what it is told to know."""
+
+    calls: list[Call] = field(default_factory=list)
+    held: dict[str, tuple[Outcome, str]] = field(default_factory=dict)
+    recorded: Outcome | None = None
+    failure: Exception | None = None
+    open: list[StoredSeries] = field(default_factory=list)
+    closed: list[StoredSeries] = field(default_factory=list)
+    closes: bool = True
+
+    def known(self, sop_instance_uid: str) -> tuple[Outcome, str] | None:
+        return self.held.get(sop_instance_uid)
+
+    def record(self, received: Received, outcome: Outcome) -> Outcome:
+        if self.failure is not None:
+            raise self.failure
+        self.calls.append(("record", received, outcome))
+        return self.recorded or outcome
+
+    def association_opened(self, association_id: str, peer: str) -> None:
+        self.calls.append(("opened", association_id, peer))
+
+    def association_ended(self, association_id: str, *, released: bool) -> None:
+        self.calls.append(("ended", association_id, released))
+
+    def open_series(self) -> list[StoredSeries]:
+        return self.open
+
+    def close_series(self, series: StoredSeries, evidence: Evidence) -> bool:
+        self.calls.append(("close", series.series_instance_uid, evidence))
+        return self.closes
+
+    def undispatched_series(self) -> list[StoredSeries]:
+        return self.closed
+
+
+@dataclass(kw_only=True)
+class MemoryJobs:
+    """`Jobs` of which some wait for their context, and some are owed."""
+
+    calls: list[Call] = field(default_factory=list)
+    waiting: list[Claim] = field(default_factory=list)
+    owed: list[Claim] = field(default_factory=list)
+    failures: dict[str, Exception] = field(default_factory=dict)
+    """Raised instead of a call, by its name."""
+    published: ResultSet | None = None
+
+    def dispatch(
+        self, series: StoredSeries, requests: Sequence[JobRequest], notes: Sequence[str]
+    ) -> None:
+        self._call("dispatch", series.series_instance_uid, list(requests), list(notes))
+
+    def unprepared(self) -> list[Claim]:
+        return self.waiting
+
+    def prepared(self, job_id: str, readiness: Readiness, context: Mapping[str, Any]) -> None:
+        self._call("prepared", job_id, readiness, dict(context))
+
+    def postpone_preparation(self, job_id: str, after_s: float) -> None:
+        self._call("postpone", job_id, after_s)
+
+    def claim(self) -> Claim | None:
+        return self.owed.pop(0) if self.owed else None
+
+    def renew(self, claim: Claim) -> None:
+        self._call("renew", claim.job_id)
+
+    def publish(self, claim: Claim, result_set: ResultSet) -> None:
+        self._call("publish", claim.job_id)
+        self.published = result_set
+
+    def cancel(self, claim: Claim, reason: str, detail: str) -> None:
+        self._call("cancel", claim.job_id, reason, detail)
+
+    def give_back(self, claim: Claim, reason: str, after_s: float) -> None:
+        self._call("give_back", claim.job_id, reason, after_s)
+
+    def _call(self, name: str, *values: Any) -> None:
+        if name in self.failures:
+            raise self.failures[name]
+        self.calls.append((name, *values))
+
+
+@dataclass(kw_only=True)
+class MemoryDeliveries:
+    """`Deliveries` of which some are owed."""
+
+    calls: list[Call] = field(default_factory=list)
+    owed: list[DeliveryClaim] = field(default_factory=list)
+    failures: dict[str, Exception] = field(default_factory=dict)
+
+    def claim(self) -> DeliveryClaim | None:
+        return self.owed.pop(0) if self.owed else None
+
+    def renew(self, claim: DeliveryClaim) -> None:
+        self._call("renew", claim.delivery_id)
+
+    def progress(self, claim: DeliveryClaim, sop_instance_uid: str, state: InstanceState) -> None:
+        self._call("progress", sop_instance_uid, state)
+
+    def finish(
+        self, claim: DeliveryClaim, state: DeliveryState, receipt: Mapping[str, Any]
+    ) -> None:
+        self._call("finish", claim.delivery_id, state, dict(receipt))
+
+    def park(self, claim: DeliveryClaim, reason: str, detail: str) -> None:
+        self._call("park", claim.delivery_id, reason, detail)
+
+    def give_back(self, claim: DeliveryClaim, reason: str, after_s: float) -> None:
+        self._call("give_back", claim.delivery_id, reason, after_s)
+
+    def _call(self, name: str, *values: Any) -> None:
+        if name in self.failures:
+            raise self.failures[name]
+        self.calls.append((name, *values))
+
+
+@contextmanager
+def held(renew: Callable[[], None]) -> Iterator[None]:
+    """Hold a lease by renewing it once, before the work."""
+    with suppress(LeaseLost):  # the write that is conditional on it will say so
+        renew()
+    yield

@@ -1,0 +1,170 @@
+import errno
+import os
+import stat
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.errors import OutOfResources
+from node.store.files import FileStore
+from tests.unit.node.samples import SERIES, STUDY, arrival
+
+DIGEST = "0123456789abcdef" * 4
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> FileStore:
+    root = tmp_path / "files"
+    root.mkdir()
+    return FileStore(root)
+
+
+class Synced:
+    """What was synced, in order: ``("file", size)`` or ``("folder", name)``."""
+
+    def __init__(self, root: Path, real: Callable[[int], None]) -> None:
+        self.root, self.real = root, real
+        self.seen: list[tuple[str, Any]] = []
+
+    def __call__(self, descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            name = Path(f"/proc/self/fd/{descriptor}").readlink()
+            listed = sorted(entry.name for entry in name.iterdir())
+            self.seen.append((str(name.relative_to(self.root.parent)), listed))
+        else:
+            self.seen.append(("file", status.st_size))
+        self.real(descriptor)
+
+
+@pytest.fixture
+def synced(files: FileStore, monkeypatch: pytest.MonkeyPatch) -> Synced:
+    spy = Synced(files.root, os.fsync)
+    monkeypatch.setattr("node.store.files.os.fsync", spy)
+    return spy
+
+
+def kept(files: FileStore, data: bytes = b"whole", digest: str = DIGEST) -> str:
+    return files.keep(arrival().header, data, digest)
+
+
+def test_a_file_lies_under_its_study_series_and_instance(files: FileStore) -> None:
+    path = kept(files)
+    assert path == f"instances/{STUDY}/{SERIES}/2.25.3001.0123456789abcdef.dcm"
+    assert (files.root / path).read_bytes() == b"whole"
+    assert list((files.root / "incoming").iterdir()) == []
+
+
+def test_file_and_every_new_folder_are_synced_before_the_path_is_told(
+    files: FileStore, synced: Synced
+) -> None:
+    path = Path(kept(files))
+    folder = f"files/instances/{STUDY}/{SERIES}"
+    assert ("files/instances", [STUDY]) in synced.seen
+    assert (f"files/instances/{STUDY}", [SERIES]) in synced.seen
+    # the bytes first, then, under the final name, the folder
+    assert synced.seen[-2:] == [("file", 5), (folder, [path.name])]
+
+
+def test_a_folder_that_somebody_else_made_is_synced_once(files: FileStore, synced: Synced) -> None:
+    (files.root / "instances" / STUDY / SERIES).mkdir(parents=True)  # and perhaps not synced yet
+    kept(files)
+    assert ("files/instances", [STUDY]) in synced.seen
+    assert (f"files/instances/{STUDY}", [SERIES]) in synced.seen
+    synced.seen.clear()
+    kept(files)
+    assert [what for what, _ in synced.seen] == ["file", f"files/instances/{STUDY}/{SERIES}"]
+
+
+def test_a_folder_that_was_taken_away_is_made_again(files: FileStore) -> None:
+    path = files.root / kept(files)
+    path.unlink()
+    path.parent.rmdir()
+    assert (files.root / kept(files)).read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+@pytest.mark.parametrize("call", ["fsync", "open"])
+def test_a_disk_that_takes_no_more(
+    files: FileStore, monkeypatch: pytest.MonkeyPatch, number: int, call: str
+) -> None:
+    kept(files, b"earlier", "f" * 64)
+
+    def fail(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(f"node.store.files.os.{call}", fail)
+    with pytest.raises(OutOfResources, match=os.strerror(number)):
+        kept(files)
+    monkeypatch.undo()
+    assert list((files.root / "incoming").iterdir()) == []
+
+
+def test_a_write_that_fails_leaves_the_old_content(
+    files: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = files.root / kept(files, b"old")
+
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("node.store.files.os.fsync", fail)
+    with pytest.raises(OutOfResources):
+        kept(files, b"newer")
+    assert path.read_bytes() == b"old"
+
+
+def test_two_contents_under_one_uid_stand_beside_each_other(files: FileStore) -> None:
+    first, second = kept(files, b"first", "a" * 64), kept(files, b"second", "b" * 64)
+    assert first != second
+    assert (files.root / first).read_bytes() == b"first"
+    assert (files.root / second).read_bytes() == b"second"
+
+
+def test_a_reader_never_sees_half_a_file(files: FileStore) -> None:
+    contents = [bytes([number]) * 50_000 for number in range(8)]
+    path = files.root / kept(files, contents[0])
+    seen: set[bytes] = set()
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.add(path.read_bytes())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for content in contents:
+        kept(files, content)
+    done.set()
+    reader.join()
+    assert seen <= set(contents)
+
+
+def test_results_of_a_claim_are_kept_and_discarded_together(files: FileStore) -> None:
+    path = files.keep_result("2.25.9", "seg.dcm", b"seg")
+    other = files.keep_result("2.25.10", "seg.dcm", b"other")
+    assert path == files.result_path("2.25.9", "seg.dcm") == "results/2.25.9/seg.dcm"
+    files.discard_results("2.25.9")
+    files.discard_results("2.25.9")
+    assert not (files.root / path).parent.exists()
+    assert (files.root / other).read_bytes() == b"other"
+    assert (files.root / files.keep_result("2.25.9", "seg.dcm", b"again")).read_bytes() == b"again"
+
+
+def test_a_listener_that_starts_disturbs_no_worker(
+    files: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+
+    def start_a_listener(descriptor: int) -> None:
+        FileStore(files.root).clear_incoming()
+        real(descriptor)
+
+    (files.root / "incoming" / "torn").write_bytes(b"half")
+    monkeypatch.setattr("node.store.files.os.fsync", start_a_listener)
+    path = files.keep_result("2.25.9", "seg.dcm", b"seg")
+    assert (files.root / path).read_bytes() == b"seg"
+    assert not (files.root / "incoming" / "torn").exists()
