@@ -13,6 +13,9 @@ from node.cli.app import CONFIG, Config, load
 from node.cli.supervisor import PARENT, Supervisor
 from node.telemetry import log, set_up
 
+WAKE_S = 0.5
+"""How often a process that only waits looks whether a signal came."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
@@ -47,7 +50,9 @@ def listener(config: Config = CONFIG) -> None:
     ended = threading.Event()
     _on_term(ended.set)
     server.start()
-    ended.wait()
+    # a signal that comes between Python's look at signals and the wait itself does not end the wait
+    while not ended.wait(WAKE_S):
+        pass
     server.drain()
     log("listener drained")
 
