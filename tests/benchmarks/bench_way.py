@@ -48,6 +48,7 @@ def main() -> int:
     for number, row in enumerate(rows):
         print("  ".join([f"{number:>15}", *(f"{row[name]:15.3f}" for name in columns)]))
     rest = [row["rest"] for row in rows]
+    ratio = round(statistics.median(rest) / BOUND_S, 3)
     summary = {
         "benchmark": "claim to results stored, less forward passes",
         "unit": "s",
@@ -57,10 +58,10 @@ def main() -> int:
         "minimum": round(min(rest), 3),
         "maximum": round(max(rest), 3),
         "runs": len(rest),
-        "ratio_to_bound": round(statistics.median(rest) / BOUND_S, 3),
+        "ratio_to_bound": ratio,
     }
     print(json.dumps(summary))
-    return 0 if summary["ratio_to_bound"] <= 1 else 1
+    return 0 if ratio <= 1 else 1
 
 
 def _runs(root: Path, server: TritonServer) -> list[dict[str, float]]:
