@@ -64,7 +64,7 @@ def test_a_whole_configuration(tmp_path: Path) -> None:
 
 def test_settings_cannot_be_changed(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load(tmp_path, WHOLE).node.ae_title = "OTHER"
+        load(tmp_path, WHOLE).node.ae_title = "OTHER"  # type: ignore[misc] # the mistake itself
 
 
 def test_every_error_is_told_at_once(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_names_agree(tmp_path: Path) -> None:
 
 def test_a_name_is_short_enough_for_every_key_that_holds_it(tmp_path: Path) -> None:
     longest = "p" * 31
-    assert load(tmp_path, WHOLE.replace('"pacs"', f'"{longest}"')).peer_named(longest)
+    assert load(tmp_path, WHOLE.replace('"pacs"', f'"{longest}"')).peer[1].name == longest
     assert faults(tmp_path, WHOLE.replace('"pacs"', f'"{longest}p"'))
 
 

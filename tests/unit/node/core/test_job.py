@@ -86,7 +86,7 @@ def test_instance_states(before: InstanceState, after: InstanceState) -> None:
 def test_states_of_different_kinds_do_not_meet_though_they_are_spelled_alike() -> None:
     # StrEnum members compare and hash as their text
     with pytest.raises(IllegalTransition):
-        move(InstanceState.OWED, DeliveryState.CONFIRMED)  # type: ignore[misc] # the mistake itself
+        move(InstanceState.OWED, DeliveryState.CONFIRMED)  # type: ignore[type-var] # the mistake itself
     assert move(InstanceState.OWED, InstanceState.SENDING) is InstanceState.SENDING
 
 

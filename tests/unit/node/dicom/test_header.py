@@ -91,7 +91,7 @@ def _string(vr: bytes, text: str) -> bytes:
 def test_a_value_that_breaks_its_representation_is_no_reason_to_refuse(
     keyword: str, right: str, wrong: bytes
 ) -> None:
-    data = dicom(**{keyword: right})
+    data = dicom(1, **{keyword: right})
     assert data.count(right.encode()) >= 1
     header = read_header(data.replace(right.encode(), wrong))
     assert header.sop_instance_uid == "2.25.3001"
@@ -121,7 +121,7 @@ def test_other_transfer_syntaxes(syntax: UID) -> None:
 def test_without_a_valid_uid_nothing_is_taken(keyword: str, uid: str | None) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        data = dicom(**{keyword: uid})
+        data = dicom(1, **{keyword: uid})
     with pytest.raises(NotUnderstood, match=keyword):
         read_header(data)
 
