@@ -1,0 +1,216 @@
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from node.cli import main as command
+from node.cli.app import app
+from node.errors import OutOfResources, SettingsInvalid
+from node.pipeline.receive import receive
+from node.store import schema
+from node.store.files import FileStore
+from tests.contract.stores import Store, opened
+from tests.unit.node.samples import SECRETS, STUDY, arrival
+
+TOML = """
+[node]
+data = "{data}"
+[[peer]]
+name = "modality"
+roles = ["source"]
+ae_title = "MODALITY"
+"""
+
+
+@dataclass(kw_only=True)
+class Node:
+    """A node's folder, and the command line beside it."""
+
+    config: Path
+    store: Store
+    files: FileStore
+
+    def run(self, *arguments: str) -> Result:
+        return CliRunner().invoke(app, [*arguments, "--config", str(self.config)])
+
+    def take(self, *numbers: int) -> None:
+        for number in numbers:
+            receive(arrival(number), self.files, self.store.intake)
+
+
+@pytest.fixture
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
+    monkeypatch.setenv("COLUMNS", "200")
+    config = tmp_path / "overread.toml"
+    data = tmp_path / "data"
+    (data / "files").mkdir(parents=True)
+    config.write_text(TOML.format(data=data))
+    with opened("sqlite", data) as store:
+        yield Node(config=config, store=store, files=FileStore(data / "files"))
+
+
+def test_explain_tells_the_story(node: Node) -> None:
+    node.store.ready()
+    node.store.jobs.cancel(node.store.claimed(), "MODEL-FAILED", "NaN")
+    told = node.run("explain", STUDY)
+    assert told.exit_code == 0
+    assert f"study {STUDY}" in told.stdout
+    for words in (
+        "first instance",
+        "job scheduled",
+        "CANCELED (MODEL-FAILED: NaN)",
+        "context: none",
+    ):
+        assert words in told.stdout
+    assert not any(secret in told.output for secret in SECRETS)
+
+
+def test_explain_shows_deliveries_and_stages(node: Node) -> None:
+    node.store.published()
+    claim = node.store.claimed_delivery()
+    node.store.deliveries.park(claim, "EHR-403", "no scope")
+    told = node.run("explain", STUDY).stdout
+    assert f"delivery to {claim.destination}: PARKED (EHR-403: no scope)" in told
+    assert "on a double: read 0.50 s" in told
+
+
+@pytest.mark.parametrize("name", [STUDY, "2.25.1", "ACC42"])
+def test_a_study_is_called_by_uid_beginning_or_accession_number(node: Node, name: str) -> None:
+    node.store.receive(1)
+    assert node.run("explain", name).exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["2.25.9", "ACC", "nonsense"])
+def test_a_study_that_is_not_there(node: Node, name: str) -> None:
+    node.store.receive(1)
+    told = node.run("explain", name)
+    assert told.exit_code == 1
+    assert "no study, or more than one" in told.stderr
+
+
+def test_a_name_of_two_studies_means_none(node: Node) -> None:
+    node.store.receive(1)
+    node.store.receive(2, StudyInstanceUID="2.25.101", SeriesInstanceUID="2.25.201")
+    assert node.run("explain", "2.25.10").exit_code == 1
+    assert node.run("explain", "2.25.101").exit_code == 0
+    assert node.run("explain", "ACC42").exit_code == 1
+
+
+def test_explain_as_json(node: Node) -> None:
+    node.store.published()
+    story = json.loads(node.run("explain", STUDY, "--json").stdout)
+    assert story["study_instance_uid"] == STUDY
+    assert story["jobs"][0]["state"] == "COMPLETED"
+    assert story["jobs"][0]["context"] == {"used": [], "missing": {}, "refused": None}
+    assert {one["destination"] for one in story["deliveries"]} == {"pacs", "ehr"}
+    assert story["series"][0]["evidence"]["witness"] == "association-released-and-quiet"
+
+
+@pytest.mark.parametrize(("what", "count"), [("studies", 1), ("jobs", 1), ("deliveries", 2)])
+def test_listings(node: Node, what: str, count: int) -> None:
+    node.store.published()
+    listed = node.run(what, "--json")
+    assert listed.exit_code == 0
+    assert len(json.loads(listed.stdout)) == count
+    table = node.run(what)
+    assert table.exit_code == 0
+    assert not any(secret in listed.stdout + table.stdout for secret in SECRETS)
+
+
+def test_the_ledger_balances(node: Node) -> None:
+    node.take(1, 2, 3)
+    balanced = node.run("ledger", "--verify")
+    assert balanced.exit_code == 0
+    assert "3 acknowledged, 3 accounted for" in balanced.stdout
+
+
+def test_a_ledger_that_does_not_balance_ends_with_1(node: Node) -> None:
+    node.take(1, 2, 3)
+    (node.files.root / node.store.rows(schema.instance)[0].path).unlink()
+    unbalanced = node.run("ledger")
+    assert unbalanced.exit_code == 1
+    assert "3 acknowledged, 2 accounted for" in unbalanced.stdout
+    assert "is gone" in unbalanced.stderr
+    as_json = node.run("ledger", "--json")
+    assert as_json.exit_code == 1
+    assert len(json.loads(as_json.stdout)["faults"]) == 1
+
+
+def test_a_changed_byte_is_found_only_when_asked_for(node: Node) -> None:
+    node.take(1)
+    path = node.files.root / node.store.one(schema.instance).path
+    path.write_bytes(path.read_bytes()[:-1] + b"\xff")
+    assert node.run("ledger").exit_code == 0
+    assert node.run("ledger", "--verify").exit_code == 1
+
+
+def test_a_parked_delivery_is_owed_again(node: Node) -> None:
+    node.store.published()
+    claim = node.store.claimed_delivery()
+    assert node.run("retry", claim.delivery_id).exit_code == 1
+    node.store.deliveries.park(claim, "NO", "no")
+    assert node.run("retry", claim.delivery_id).exit_code == 0
+    states = {row.delivery_id: row.state for row in node.store.rows(schema.delivery)}
+    assert states[claim.delivery_id] == "OWED"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("studies",),
+        ("explain", "1"),
+        ("ledger",),
+        ("check",),
+        ("serve",),
+        ("listener",),
+        ("keeper",),
+        ("worker",),
+        ("web",),
+    ],
+)
+def test_an_invalid_configuration_ends_with_2_and_every_error(
+    node: Node, arguments: tuple[str, ...]
+) -> None:
+    node.config.write_text("[node]\ncolour = 1\n[listener]\nport = 0\n")
+    refused = node.run(*arguments)
+    assert refused.exit_code == 2
+    for place in ("node.data", "node.colour", "listener.port"):
+        assert place in refused.stderr
+
+
+def test_a_configuration_that_is_not_there(node: Node) -> None:
+    node.config.unlink()
+    refused = node.run("studies")
+    assert refused.exit_code == 2
+    assert "No such file" in refused.stderr
+
+
+def test_a_worker_of_an_unknown_queue(node: Node) -> None:
+    assert node.run("worker", "--queue", "everything").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (SettingsInvalid(("rule heads: no card", "rule lungs: no card")), 2, "rule lungs: no card"),
+        (OutOfResources("database: OperationalError"), 1, "OutOfResources: database"),
+    ],
+)
+def test_what_the_node_refuses_is_told_in_a_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    code: int,
+    words: str,
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(command, "app", fail)
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == code
+    assert words in capsys.readouterr().err

@@ -1,0 +1,230 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inference import phantoms
+from inference.card import Card, Input
+from inference.errors import ModelFailed, ServerUnavailable
+from inference.results.objects import Equipment
+from inference.selection import Selection
+from inference.testing import ThresholdServer
+from node.clock import SetClock
+from node.core.job import Claim
+from node.errors import LeaseLost, OutOfResources
+from node.pipeline.analyse import FIRST_SERIES_NUMBER, PICTURE, Bench, analyse_next
+from node.pipeline.records import from_record
+from node.pipeline.translate import Source
+from tests.unit.node.doubles import MemoryFiles, MemoryJobs, held
+from tests.unit.node.samples import PATIENT, claim
+
+SHAPE = (8, 16, 16)
+
+
+@pytest.fixture
+def ball(tmp_path: Path, brain_card: Card) -> Claim:
+    """Give a job that reads a small ball of the fictional patient."""
+    affine = phantoms.grid(spacing_mm=(4, 4, 4))
+    phantom = phantoms.Phantom(
+        voxels=phantoms.sphere(affine, SHAPE, radius_mm=12), affine=affine, header=PATIENT
+    )
+    paths = phantoms.write(phantom, tmp_path / "instances")
+    return claim(
+        study_instance_uid=phantom.uid("study"),
+        series_instance_uid=phantom.uid("series"),
+        version=brain_card.version,
+        files={"volume": tuple(str(path.relative_to(tmp_path)) for path in paths)},
+        identity={**PATIENT, "StudyDate": "20261015", "StudyTime": "101500"},
+    )
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> MemoryFiles:
+    return MemoryFiles(root=tmp_path)
+
+
+def bench(card: Card, **changes: Any) -> Bench:
+    anything = replace(
+        card, inputs=(Input(name="volume", select=Selection()),), spacing_mm=(4, 4, 4)
+    )
+    stands = Bench(
+        cards={card.key: anything},
+        server=ThresholdServer(),
+        equipment=Equipment(
+            model_name="Overread", device_serial_number="1", software_versions=("0",)
+        ),
+        uid_root="2.25",
+        source_of=lambda _: Source(default_issuer=None, time_zone="UTC"),
+        lost_leases=5,
+    )
+    return replace(stands, **changes)
+
+
+def run(jobs: MemoryJobs, files: MemoryFiles, stands: Bench) -> bool:
+    return analyse_next(jobs, files, stands, held, SetClock())
+
+
+def names(calls: list[tuple[Any, ...]]) -> list[str]:
+    return [call[0] for call in calls]
+
+
+def test_nothing_owed_is_nothing_done(files: MemoryFiles, brain_card: Card) -> None:
+    assert not run(MemoryJobs(), files, bench(brain_card))
+
+
+def test_results_are_kept_then_published_then_drawn(
+    files: MemoryFiles, ball: Claim, brain_card: Card
+) -> None:
+    jobs = MemoryJobs(owed=[ball], calls=files.calls)  # one note for both
+    assert run(jobs, files, bench(brain_card))
+    assert names(files.calls) == ["renew", "keep_result", "keep_result", "publish", "keep_result"]
+    assert files.calls[-1] == ("keep_result", ball.transaction_uid, PICTURE)
+    made = jobs.published
+    assert made is not None
+    assert [one.kind for one in made.instances] == ["SEG", "SR"]
+    assert made.result_set_id == made.instances[-1].sop_instance_uid
+    assert made.picture == f"results/{ball.transaction_uid}/{PICTURE}"
+    assert made.server == ThresholdServer().name
+    report = from_record(made.report)
+    assert report.study.patient.patient_id == PATIENT["PatientID"]
+    assert report.study.study_instance_uid == ball.study_instance_uid
+    assert report.record_patient is None
+    assert "Muster" not in report.conclusion
+
+
+def test_a_revision_has_series_of_its_own(
+    files: MemoryFiles, ball: Claim, brain_card: Card
+) -> None:
+    made = []
+    for revision in (0, 0, 1):
+        jobs = MemoryJobs(owed=[replace(ball, revision=revision)])
+        run(jobs, files, bench(brain_card))
+        assert jobs.published is not None
+        made.append([one.series_instance_uid for one in jobs.published.instances])
+    assert made[0] == made[1]
+    assert not set(made[0]) & set(made[2])
+    assert FIRST_SERIES_NUMBER == 9000
+
+
+def test_images_of_another_patient_are_not_analysed(
+    files: MemoryFiles, ball: Claim, brain_card: Card
+) -> None:
+    stranger = {**ball.identity, "PatientID": "OVR-000043"}
+    server = ThresholdServer()
+    jobs = MemoryJobs(owed=[replace(ball, identity=stranger)])
+    run(jobs, files, bench(brain_card, server=server))
+    assert jobs.calls[-1][:3] == ("cancel", "job-1", "IDENTITY-DIFFERS")
+    assert server.calls == []
+    assert jobs.published is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"version": "0.9"}, "CARD-INVALID"),
+        ({"model": "gone"}, "CARD-INVALID"),
+        ({"files": {"volume": ("instances/absent.dcm",)}}, "UNREADABLE"),
+        ({"files": {"volume": ()}}, "NO-INSTANCES"),
+    ],
+)
+def test_what_cannot_be_analysed_is_canceled_with_its_reason(
+    files: MemoryFiles, ball: Claim, brain_card: Card, changes: dict[str, Any], reason: str
+) -> None:
+    jobs = MemoryJobs(owed=[replace(ball, **changes)])
+    assert run(jobs, files, bench(brain_card))
+    assert jobs.calls[-1][:3] == ("cancel", "job-1", reason)
+    assert jobs.published is None
+
+
+def test_a_model_that_fails_cancels(files: MemoryFiles, ball: Claim, brain_card: Card) -> None:
+    jobs = MemoryJobs(owed=[ball])
+    run(jobs, files, bench(brain_card, server=ThresholdServer(failure=ModelFailed("NaN"))))
+    assert jobs.calls[-1] == ("cancel", "job-1", "MODEL-FAILED", "NaN")
+
+
+def test_a_server_that_is_away_is_tried_again(
+    files: MemoryFiles, ball: Claim, brain_card: Card
+) -> None:
+    jobs = MemoryJobs(owed=[replace(ball, attempt=2)])
+    run(jobs, files, bench(brain_card, server=ThresholdServer(failure=ServerUnavailable("away"))))
+    assert jobs.calls[-1] == ("give_back", "job-1", "MODEL-SERVER-UNAVAILABLE", 4.0)
+    assert files.calls == [("discard_results", ball.transaction_uid)]
+
+
+def test_a_job_at_which_workers_fall_silent_is_canceled(
+    files: MemoryFiles, ball: Claim, brain_card: Card
+) -> None:
+    server = ThresholdServer()
+    jobs = MemoryJobs(owed=[replace(ball, lost_leases=5), replace(ball, lost_leases=4)])
+    stands = bench(brain_card, server=server)
+    assert run(jobs, files, stands)
+    assert jobs.calls[-1][:3] == ("cancel", "job-1", "WORKERS-LOST")
+    assert server.calls == []
+    assert run(jobs, files, stands)
+    assert jobs.published is not None
+
+
+def test_a_lease_that_is_lost_discards_what_was_made(
+    files: MemoryFiles, ball: Claim, brain_card: Card
+) -> None:
+    jobs = MemoryJobs(owed=[ball], failures={"publish": LeaseLost("gone")})
+    assert run(jobs, files, bench(brain_card))
+    assert files.calls[-1] == ("discard_results", ball.transaction_uid)
+    assert jobs.published is None
+    assert names(jobs.calls) == ["renew"]
+
+
+def test_a_full_disk_gives_the_job_back(files: MemoryFiles, ball: Claim, brain_card: Card) -> None:
+    files.failure = OutOfResources("disk")
+    jobs = MemoryJobs(owed=[ball])
+    run(jobs, files, bench(brain_card))
+    assert jobs.calls[-1][:3] == ("give_back", "job-1", "OUT-OF-RESOURCES")
+
+
+def test_files_of_a_commit_whose_outcome_is_unknown_stay(
+    files: MemoryFiles, ball: Claim, brain_card: Card
+) -> None:
+    """The commit happened and its answer was an error: the job is done, and not ours to give back."""
+    failures: dict[str, Exception] = {
+        "publish": OutOfResources("database"),
+        "give_back": LeaseLost("completed"),
+    }
+    jobs = MemoryJobs(owed=[ball], failures=failures)
+    assert run(jobs, files, bench(brain_card))
+    assert "discard_results" not in names(files.calls)
+
+
+def test_files_are_discarded_only_after_the_job_was_given_back(
+    files: MemoryFiles, ball: Claim, brain_card: Card
+) -> None:
+    jobs = MemoryJobs(
+        owed=[ball], calls=files.calls, failures={"publish": OutOfResources("database")}
+    )
+    run(jobs, files, bench(brain_card))
+    assert names(files.calls)[-2:] == ["give_back", "discard_results"]
+
+
+@pytest.mark.parametrize("error", [OutOfResources("disk")])
+def test_a_picture_that_cannot_be_drawn_takes_nothing_back(
+    files: MemoryFiles, ball: Claim, brain_card: Card, error: Exception
+) -> None:
+    class Jobs(MemoryJobs):
+        def publish(self, claim: Claim, result_set: Any) -> None:
+            super().publish(claim, result_set)
+            files.failure = error
+
+    jobs = Jobs(owed=[ball])
+    assert run(jobs, files, bench(brain_card))
+    assert jobs.published is not None
+    assert names(jobs.calls) == ["renew", "publish"]
+    assert "discard_results" not in names(files.calls)
+
+
+def test_a_bug_is_not_swallowed_and_writes_nothing(
+    files: MemoryFiles, ball: Claim, brain_card: Card
+) -> None:
+    jobs = MemoryJobs(owed=[ball], failures={"publish": ZeroDivisionError()})
+    with pytest.raises(ZeroDivisionError):
+        run(jobs, files, bench(brain_card))
+    assert names(jobs.calls) == ["renew"]  # the lease ends, and the job is claimed again
