@@ -89,7 +89,9 @@ class Jobs(Protocol):
     ) -> None:
         """Create jobs with their outbox rows and mark the series as dispatched: one transaction.
 
-        `notes` tell, rule by rule, why no rule wanted the series.
+        `notes` tell, rule by rule, why no rule wanted the series. An earlier job for the same series and
+        model that is not done yet is canceled (``OVERTAKEN``). Nothing happens when something of the series
+        arrived since it was read, or when it was dispatched before.
         """
 
     def unprepared(self) -> list[Claim]:

@@ -12,22 +12,19 @@ from sqlalchemy import Connection, Row, Update, func, insert, select, update
 from node.core.identifiers import new_uid
 from node.core.job import (
     Claim,
-    DeliveryState,
-    InstanceState,
     JobRequest,
     JobState,
     Readiness,
     ResultSet,
-    ResultState,
     move,
 )
 from node.core.study import StoredSeries
 from node.errors import LeaseLost
 from node.store import schema
 from node.store.database import Database
-from node.store.deliveries import park_superseded
 from node.store.events import tell
-from node.store.outbox import ANALYSE, DELIVER, owed, put, remove
+from node.store.outbox import ANALYSE, owed, put, remove
+from node.store.results import insert_result, owe_delivery, same_question, supersede
 
 JOB = schema.job
 DETAIL = 1024
@@ -184,10 +181,10 @@ class JobStore:
         """
         with self._database.transaction() as (connection, now):
             _end(connection, now, claim, JobState.COMPLETED)
-            _supersede(connection, now, claim)
-            _insert_result(connection, now, claim, result_set)
+            supersede(connection, now, claim)
+            insert_result(connection, now, claim, result_set)
             for destination in claim.destinations:
-                _owe_delivery(connection, now, result_set, destination)
+                owe_delivery(connection, now, result_set, destination)
             if not claim.destinations:
                 why = "neither the rule nor the source's results_to names a peer"
                 tell(connection, now, claim.study_instance_uid, "no destination", why)
@@ -334,7 +331,7 @@ def _claim(connection: Connection, row: Row[Any], transaction_uid: str, attempt:
     for name, path in files:
         by_input.setdefault(name, []).append(path)
     earlier = connection.execute(
-        select(func.count()).select_from(schema.result_set).where(_same_question(row))
+        select(func.count()).select_from(schema.result_set).where(same_question(row))
     ).scalar_one()
     return Claim(
         job_id=row.job_id,
@@ -353,15 +350,6 @@ def _claim(connection: Connection, row: Row[Any], transaction_uid: str, attempt:
         identity={**source.facts, **source.identity},
         evidence=row.evidence,
         destinations=tuple(row.destinations),
-    )
-
-
-def _same_question(row: "Row[Any] | Claim") -> Any:
-    table = schema.result_set
-    return (
-        (table.c.study_instance_uid == row.study_instance_uid)
-        & (table.c.series_instance_uid == row.series_instance_uid)
-        & (table.c.model == row.model)
     )
 
 
@@ -388,91 +376,3 @@ def _end(
     values = {"state": move(JobState.IN_PROGRESS, state), "reason": reason}
     ended = {"detail": detail and detail[:DETAIL], "ended_at": now, "lease_until": None}
     _held(connection, claim, update(JOB).values(**values, **ended))
-
-
-def _supersede(connection: Connection, now: float, claim: Claim) -> None:
-    table = schema.result_set
-    older = (
-        connection
-        .execute(
-            select(table.c.result_set_id).where(
-                _same_question(claim), table.c.state == ResultState.CURRENT
-            )
-        )
-        .scalars()
-        .all()
-    )
-    if not older:
-        return
-    state = move(ResultState.CURRENT, ResultState.SUPERSEDED)
-    connection.execute(update(table).where(table.c.result_set_id.in_(older)).values(state=state))
-    detail = f"{len(older)} earlier result of {claim.model}"
-    tell(connection, now, claim.study_instance_uid, "result superseded", detail)
-    for destination in park_superseded(connection, now, older):
-        told = f"{destination}: a newer result takes its place"
-        tell(connection, now, claim.study_instance_uid, "delivery parked", told)
-
-
-def _insert_result(connection: Connection, now: float, claim: Claim, result_set: ResultSet) -> None:
-    connection.execute(
-        insert(schema.result_set).values(
-            result_set_id=result_set.result_set_id,
-            job_id=claim.job_id,
-            study_instance_uid=claim.study_instance_uid,
-            series_instance_uid=claim.series_instance_uid,
-            model=claim.model,
-            profile=result_set.profile,
-            state=ResultState.CURRENT,
-            report=dict(result_set.report),
-            picture=result_set.picture,
-            seconds=dict(result_set.seconds),
-            server=result_set.server,
-            created_at=now,
-        )
-    )
-    connection.execute(
-        insert(schema.result_instance),
-        [
-            {
-                "sop_instance_uid": item.sop_instance_uid,
-                "result_set_id": result_set.result_set_id,
-                "position": position,
-                "kind": item.kind,
-                "sop_class_uid": item.sop_class_uid,
-                "series_instance_uid": item.series_instance_uid,
-                "transfer_syntax_uid": item.transfer_syntax_uid,
-                "path": item.path,
-                "digest": item.digest,
-            }
-            for position, item in enumerate(result_set.instances)
-        ],
-    )
-
-
-def _owe_delivery(
-    connection: Connection, now: float, result_set: ResultSet, destination: str
-) -> None:
-    delivery_id = f"{result_set.result_set_id[-32:]}:{destination}"[:64]
-    connection.execute(
-        insert(schema.delivery).values(
-            delivery_id=delivery_id,
-            result_set_id=result_set.result_set_id,
-            destination=destination,
-            state=DeliveryState.OWED,
-            due_at=now,
-            created_at=now,
-        )
-    )
-    connection.execute(
-        insert(schema.delivery_instance),
-        [
-            {
-                "delivery_id": delivery_id,
-                "sop_instance_uid": item.sop_instance_uid,
-                "state": InstanceState.OWED,
-                "at": now,
-            }
-            for item in result_set.instances
-        ],
-    )
-    put(connection, DELIVER, delivery_id, now)
