@@ -51,7 +51,12 @@ class NodeTable(Table):
 
     data: Path = Field(description="Folder of files, database and queue; on a local disk.")
     ae_title: AeTitle = Field("OVERREAD", description="Our AE title, called and calling.")
-    uid_root: str = Field("2.25", description="Root of the UIDs of our results.")
+    uid_root: str = Field(
+        "2.25",
+        max_length=43,
+        pattern=r"^(0|[1-9]\d*)(\.(0|[1-9]\d*))+$",
+        description="Root of the UIDs of our results.",
+    )
     station_name: str = Field(
         "overread", description="Device Serial Number of the node in results."
     )
@@ -82,7 +87,9 @@ class QueueTable(Table):
     ring_again_s: Seconds = Field(
         15.0, description="A bell that nobody answered is rung again after this."
     )
-    attempts: int = Field(5, ge=1, description="Claims after which a job is parked.")
+    attempts: int = Field(
+        5, ge=1, description="Workers that may claim a job and fall silent before it is parked."
+    )
 
 
 class InferenceTable(Table):
@@ -108,7 +115,7 @@ class WebTable(Table):
     """``[web]``: the status page."""
 
     host: str = Field("127.0.0.1", description="Address of the status page.")
-    port: Port = Field(8042, description="Port of the status page.")
+    port: Port = Field(8100, description="Port of the status page.")
 
 
 class FhirTable(Table):

@@ -68,6 +68,8 @@ def explain(
         _print_job(job)
     for delivery in story["deliveries"]:
         why = f" ({delivery['reason']}: {delivery['detail'] or ''})" if delivery["reason"] else ""
+        if delivery["state"] == "PARKED":
+            why += f"; once mended: overread retry {delivery['delivery_id']}"
         out.print(
             f"  delivery to {delivery['destination']}: {delivery['state']}{why}", highlight=False
         )

@@ -32,14 +32,17 @@ def list_models(models: Repository = REPOSITORY, as_json: Json = False) -> None:
 
     cards = load_all(models).values()
     if as_json:
-        rows = [{"name": c.name, "version": c.version, "device_uid": c.device_uid} for c in cards]
+        rows = [
+            {"model": c.key, "name": c.name, "version": c.version, "device_uid": c.device_uid}
+            for c in cards
+        ]
         out.print_json(json.dumps(rows))
         return
-    table = Table("name", "version", "qualification", "segments", "device UID")
+    table = Table("model", "name", "version", "qualification", "segments", "device UID")
     for card in cards:
         segments = ", ".join(segment.label for segment in card.segments)
         table.add_row(
-            card.name, card.version, card.content_qualification, segments, card.device_uid
+            card.key, card.name, card.version, card.content_qualification, segments, card.device_uid
         )
     out.print(table)
 

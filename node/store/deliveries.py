@@ -14,6 +14,8 @@ from node.store.events import tell
 from node.store.outbox import DELIVER, owed, put, remove
 
 DELIVERY = schema.delivery
+SUPERSEDED = "SUPERSEDED"
+"""Reason of a delivery that must not be owed again: the destination would get an older result."""
 
 
 class DeliveryStore:
@@ -144,7 +146,7 @@ class DeliveryStore:
             tell(connection, now, claim.study_instance_uid, "delivery postponed", detail)
 
     def owe_again(self, delivery_id: str) -> bool:
-        """Owe a parked delivery again; tell whether it was parked.
+        """Owe a parked delivery again; tell whether it was parked, and not for an older result's sake.
 
         Raises
         ------
@@ -157,6 +159,7 @@ class DeliveryStore:
                 .where(
                     DELIVERY.c.delivery_id == delivery_id,
                     DELIVERY.c.state == DeliveryState.PARKED,
+                    DELIVERY.c.reason != SUPERSEDED,
                 )
                 .values(
                     state=move(DeliveryState.PARKED, DeliveryState.OWED),
@@ -197,7 +200,7 @@ def park_superseded(connection: Connection, now: float, result_set_ids: Sequence
         connection.execute(
             update(DELIVERY)
             .where(DELIVERY.c.delivery_id == row.delivery_id)
-            .values(state=state, reason="SUPERSEDED", lease_until=None, ended_at=now)
+            .values(state=state, reason=SUPERSEDED, lease_until=None, ended_at=now)
         )
         remove(connection, DELIVER, row.delivery_id)
     return [row.destination for row in rows]

@@ -551,6 +551,7 @@ class TestLateImages:
         store.jobs.publish(store.claimed(), result_set(2))
         parked = [row for row in store.rows(schema.delivery) if row.result_set_id == "2.25.12"]
         assert {(row.state, row.reason) for row in parked} == {("PARKED", "SUPERSEDED")}
+        assert not any(store.deliveries.owe_again(row.delivery_id) for row in parked)
         claims = [store.claimed_delivery(), store.claimed_delivery()]
         assert {claim.result_set_id for claim in claims} == {"2.25.22"}
         assert store.deliveries.claim() is None
