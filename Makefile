@@ -9,6 +9,8 @@ PIP_FLAGS ?=
 PYTEST_FLAGS ?=
 
 BIN := $(VENV)/bin
+# Test files that run side by side; their peers, ports and folders are each their own.
+WORKERS ?= 2
 # Debian packages of the programs that the tests talk to.
 PEERS := orthanc orthanc-dicomweb dcmtk pixelmed-apps mricron-data
 
@@ -32,7 +34,7 @@ demo: $(VENV)/.with-demo ## Let a real head travel the whole way on this machine
 	$(BIN)/overread demo
 
 test: $(VENV)/.with-test peers ## Run all tests; peers that are not installed are skipped, and named
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_FLAGS)
 
 check: lint types contracts ## Everything that reads the code without running it
 
