@@ -88,16 +88,21 @@ class Listener:
         """Refuse new associations as transient, let running ones finish for `DRAIN_S`, then stop."""
         self._ae.maximum_associations = 1  # the least that pynetdicom takes; a running one fills it
         deadline = time.monotonic() + DRAIN_S
-        while self._asked() and time.monotonic() < deadline:
+        while any(map(_asked, self._connections())) and time.monotonic() < deadline:
             time.sleep(0.05)
+        if self._server is not None:
+            self._server.shutdown()
+        for connection in self._connections():
+            if not _asked(connection):
+                # an abort does not end its thread, on which the process would wait
+                connection.dul.kill_dul()
         self._ae.shutdown()
         self._server = None
 
-    def _asked(self) -> bool:
-        """Whether somebody's association runs, or is being negotiated.
+    def _connections(self) -> list[Any]:
+        return self._server.active_associations if self._server is not None else []
 
-        A connection that asked for none, such as a balancer's probe of the port, keeps its thread for half a
-        minute, and there is nothing to finish on it.
-        """
-        running = self._server.active_associations if self._server is not None else []
-        return any(one.requestor.primitive is not None for one in running)
+
+def _asked(connection: Any) -> bool:
+    """Whether the peer asked for an association; a balancer that probes the port does not."""
+    return connection.requestor.primitive is not None

@@ -77,12 +77,13 @@ class Site:
 
     @contextlib.contextmanager
     def running(self, *roles: tuple[str, ...]) -> Iterator[list[subprocess.Popen[bytes]]]:
-        """Run roles side by side while the block runs; at its end they drain."""
+        """Run roles side by side while the block runs; then they are killed: nothing may need a farewell."""
         processes = [self.start(*role) for role in roles]
         try:
             yield processes
         finally:
-            end(processes)
+            for process in processes:
+                kill(process)
 
     def log_of(self, process: subprocess.Popen[bytes]) -> str:
         """Everything that a process has written so far."""

@@ -33,6 +33,7 @@ pytestmark = pytest.mark.slow
 FOREIGN = ("torch", "tritonclient", "highdicom", "fhir", "celery")
 """What other roles stand on, and a listener must not carry."""
 
+PROBES = 5
 PROMPT_S = 5.0
 """A process that has nothing to finish ends well within the ten seconds that a drain may take."""
 
@@ -116,10 +117,15 @@ def test_a_refusal_while_draining_is_transient(site: Site, study: SmallStudy) ->
     assert answers == [0x02]
 
 
-def test_a_probe_of_the_port_delays_no_end(site: Site) -> None:
+def test_probes_of_the_port_delay_no_end(site: Site) -> None:
     listener = site.start("listener")
     site.wait_listening()
-    with socket.create_connection(("127.0.0.1", site.port)):
+    with contextlib.ExitStack() as probes:
+        for _ in range(PROBES):
+            probes.enter_context(socket.create_connection(("127.0.0.1", site.port)))
+        # two threads of pynetdicom's for each connection
+        threads = psutil.Process(listener.pid).num_threads
+        site.wait(lambda: threads() > 2 * PROBES, "the probes to be taken")
         listener.terminate()
         assert listener.wait(timeout=PROMPT_S) == 0
 
