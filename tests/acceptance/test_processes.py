@@ -68,9 +68,8 @@ def test_a_listener_carries_nothing_of_the_other_roles(site: Site) -> None:
     assert modules.isdisjoint(FOREIGN)
 
 
-@pytest.mark.parametrize("foreign", FOREIGN)
-def test_what_a_listener_carries_is_seen(site: Site, foreign: str) -> None:
-    assert foreign in _modules(site, extra=f"import {foreign}")
+def test_what_a_listener_carries_is_seen(site: Site) -> None:
+    assert not _modules(site, extra="import celery").isdisjoint(FOREIGN)
 
 
 def test_a_listener_finishes_its_associations_and_takes_no_more(
