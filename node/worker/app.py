@@ -7,11 +7,12 @@ from kombu.exceptions import OperationalError
 
 from node.settings import Settings
 from node.telemetry import log
+from node.worker.folder import SCHEME
 
 
 def create_app(settings: Settings) -> Celery:
     """Return the application on the configured broker, by default a folder inside `node.data`."""
-    app = Celery("overread", broker=settings.queue.broker or "filesystem://")
+    app = Celery("overread", broker=settings.queue.broker or f"{SCHEME}://")
     app.conf.update(
         task_ignore_result=True,
         task_acks_late=False,  # a lost bell is rung again by the keeper

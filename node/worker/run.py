@@ -15,6 +15,11 @@ def run_worker(settings: Settings, queue: str) -> None:
     """Answer the bells of `queue` until SIGTERM; the running task is finished first.
 
     Pool ``solo``: gRPC channels and torch's threads do not survive a fork.
+
+    Raises
+    ------
+    SystemExit
+        Celery met an error that it cannot work with; whoever supervises the process starts it again.
     """
     step = bootstrap.analyser(settings) if queue == ANALYSE else bootstrap.deliverer(settings)
     app = create_app(settings)
@@ -31,3 +36,6 @@ def run_worker(settings: Settings, queue: str) -> None:
         quiet=True,
     )
     worker.start()
+    if worker.exitcode:
+        log("worker failed", queue=queue, status=worker.exitcode)
+        raise SystemExit(worker.exitcode)
