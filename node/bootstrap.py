@@ -6,6 +6,7 @@ nothing of the others': a listener knows neither torch nor FHIR.
 
 import os
 import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from node.clock import SystemClock
 from node.core.completeness import QuietTimes
 from node.core.ports import Hold
 from node.errors import SettingsInvalid
-from node.settings import Peer, Settings
+from node.settings import Peer, Settings, TlsTable
 from node.telemetry import log
 
 if TYPE_CHECKING:
@@ -60,44 +61,80 @@ def files(settings: Settings) -> "FileStore":
     return FileStore(settings.node.data / "files")
 
 
-def listener(settings: Settings) -> "Listener":
+def listener(settings: Settings, number: int = 0) -> "Listener":
     """Wire the Storage SCP; it is not started yet.
+
+    Parameters
+    ----------
+    number
+        Which of the processes that share the port it is, from 0.
 
     Raises
     ------
     SettingsInvalid
-        No peer has an AE title: nobody could send.
+        No peer has an AE title, so that nobody could send; or the TLS files cannot be used.
     """
-    from node.dicom.handlers import Handlers
+    from node.dicom.admission import Admission, Caller
+    from node.dicom.handlers import Handlers, Taking
+    from node.dicom.header import read_header
     from node.dicom.listener import Endpoint, Listener
-    from node.pipeline.receive import receive
+    from node.pipeline.receive import receive, recover
+    from node.store.files import FileStore
     from node.store.index import IntakeStore
+    from node.store.room import DiskRoom
 
-    peers = {peer.ae_title: peer.name for peer in settings.peer if peer.ae_title}
-    if not peers:  # an empty list would admit everybody
-        raise SettingsInvalid(("peer: nobody may send: give at least one peer an ae_title",))
-    store = files(settings)
-    store.clear_incoming()
-    intake = IntakeStore(database(settings), owner=f"listener:{settings.listener.port}")
-    broken = intake.break_open_associations()
-    log("listener starts", count=broken, port=settings.listener.port)
-    handlers = Handlers(
-        receive=lambda arrival: receive(arrival, store, intake),
-        opened=intake.association_opened,
-        ended=lambda association_id, released: intake.association_ended(
-            association_id, released=released
-        ),
-        peers=peers,
-    )
     table = settings.listener
-    endpoint = Endpoint(
-        host=table.host,
-        port=table.port,
-        maximum_pdu_bytes=table.maximum_pdu_bytes,
-        maximum_associations=table.maximum_associations,
-        idle_timeout_s=table.idle_timeout_s,
+    callers = {
+        peer.ae_title: Caller(networks=peer.calls_from, certificate_names=peer.certificate_names)
+        for peer in settings.peer
+        if peer.ae_title
+    }
+    if not callers:  # an empty list would admit everybody
+        raise SettingsInvalid(("peer: nobody may send: give at least one peer an ae_title",))
+    store = FileStore(settings.node.data / "files", listener=str(number), durable=table.fsync)
+    intake = IntakeStore(database(settings), owner=f"listener:{table.port}:{number}")
+    recovered = recover(store, intake, read_header)
+    broken = intake.break_open_associations()
+    log("listener starts", count=broken, instances=recovered, port=table.port)
+    share = -(-table.maximum_associations // table.processes)
+    room = DiskRoom(store.root, high=table.disk_high, low=table.disk_low, full=table.disk_full)
+    admission = Admission(
+        ae_title=settings.node.ae_title, callers=callers, room=room, maximum_associations=share
     )
-    return Listener(settings.node.ae_title, endpoint, list(peers), handlers)
+    handlers = Handlers(
+        taking=Taking(
+            incoming=store.incoming,
+            receive=lambda arrival: receive(arrival, intake),
+            opened=intake.association_opened,
+            ended=lambda association_id, released: intake.association_ended(
+                association_id, released=released
+            ),
+        ),
+        admission=admission,
+        peers={peer.ae_title: peer.name for peer in settings.peer if peer.ae_title},
+    )
+    endpoint = Endpoint(
+        maximum_pdu_bytes=table.maximum_pdu_bytes,
+        maximum_associations=share,
+        idle_timeout_s=table.idle_timeout_s,
+        handshake_timeout_s=table.handshake_timeout_s,
+        tls_context=_tls(table.tls),
+    )
+    return Listener(settings.node.ae_title, endpoint, admission, handlers)
+
+
+def _tls(table: TlsTable | None) -> Callable[[], ssl.SSLContext | None]:
+    from node.dicom.tls import Certificates, ReloadingContext
+
+    if table is None:
+        return lambda: None
+    certificates = Certificates(
+        certificate=table.certificate, key=table.key, authorities=table.authorities
+    )
+    try:
+        return ReloadingContext(certificates)
+    except OSError as error:
+        raise SettingsInvalid((f"listener.tls: {error}",)) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

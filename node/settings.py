@@ -7,6 +7,7 @@ Environment variables override single values: ``OVERREAD_NODE__DATA=/srv/overrea
 import os
 import tomllib
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -37,6 +38,8 @@ AeTitle = Annotated[
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
+Network = IPv4Network | IPv6Network
+Share = Annotated[float, Field(gt=0, le=1)]
 Role = Literal["source", "archive", "ehr"]
 
 
@@ -62,6 +65,14 @@ class NodeTable(Table):
     )
 
 
+class TlsTable(Table):
+    """``[listener.tls]``: PEM files of DICOM TLS; they may be replaced while the listener runs."""
+
+    certificate: Path = Field(description="Our certificate with its chain.")
+    key: Path = Field(description="Its private key.")
+    authorities: Path = Field(description="Authorities whose certificates a peer may show.")
+
+
 class ListenerTable(Table):
     """``[listener]``: the Storage SCP."""
 
@@ -70,10 +81,35 @@ class ListenerTable(Table):
     maximum_pdu_bytes: int = Field(
         1 << 20, ge=4096, le=1 << 27, description="Maximum PDU length that we advertise."
     )
-    maximum_associations: int = Field(50, ge=1, description="Associations at one time.")
-    idle_timeout_s: Seconds = Field(
-        60.0, description="Silence after which an association is aborted."
+    processes: int = Field(
+        2, ge=1, le=64, description="Processes that share the port; each serves many associations."
     )
+    maximum_associations: int = Field(
+        50, ge=1, description="Associations at one time, over all processes."
+    )
+    idle_timeout_s: Seconds = Field(
+        60.0, description="Silence after which an association is aborted; the longest for one PDU."
+    )
+    handshake_timeout_s: Seconds = Field(
+        10.0, description="Longest TLS handshake, and longest wait for an association request."
+    )
+    fsync: bool = Field(
+        True, description="`false`: Success before an instance is on the disk; power loss loses it."
+    )
+    disk_high: Share = Field(
+        0.90, description="Share of disk or inodes in use at which associations are refused."
+    )
+    disk_low: Share = Field(0.85, description="Share in use at which they are admitted again.")
+    disk_full: Share = Field(
+        0.97, description="Share in use at which instances are refused (A700)."
+    )
+    tls: TlsTable | None = Field(None, description="DICOM TLS; none for a port without.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "ListenerTable":
+        if not self.disk_low <= self.disk_high <= self.disk_full:
+            raise ValueError("disk_low, disk_high and disk_full must ascend")
+        return self
 
 
 class QueueTable(Table):
@@ -139,6 +175,12 @@ class Peer(Table):
     ae_title: AeTitle | None = Field(None, description="Its AE title.")
     host: str | None = Field(None, description="Its address.")
     port: Port | None = Field(None, description="Its port; none for a peer that only calls us.")
+    addresses: tuple[Network, ...] = Field(
+        (), description="Networks it calls from; empty for its `host` when that is an address."
+    )
+    certificate_names: frozenset[str] = Field(
+        frozenset(), description="Names of its TLS certificate; empty for any that is trusted."
+    )
     timeout_s: Seconds = Field(30.0, description="Longest wait for one DICOM answer.")
     default_issuer: str | None = Field(
         None, description="Issuer of Patient ID where its objects name none."
@@ -170,6 +212,16 @@ class Peer(Table):
         if "archive" in self.roles and not (self.ae_title and self.host and self.port):
             raise ValueError("a peer with the role archive needs ae_title, host and port")
         return self
+
+    @property
+    def calls_from(self) -> tuple[Network, ...]:
+        """Networks that it calls from; empty when nothing is known of them."""
+        if self.addresses or self.host is None:
+            return self.addresses
+        try:
+            return (ip_network(self.host),)
+        except ValueError:  # a name: who answers to it may change, and asking would delay everybody
+            return ()
 
     @property
     def quiet(self) -> QuietTimes:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from typing import Annotated
@@ -10,7 +11,8 @@ import typer
 
 from inference.triton import end_with_parent
 from node.cli.app import CONFIG, Config, load
-from node.cli.supervisor import PARENT, Supervisor
+from node.cli.supervisor import PARENT, Supervisor, listeners, roles
+from node.settings import Settings
 from node.telemetry import log, set_up
 
 WAKE_S = 0.5
@@ -35,21 +37,42 @@ def serve(config: Config = CONFIG) -> None:
     """Run every role on this machine, each in its own process, and restart what ends."""
     settings = load(config)
     begin("serve")
-    supervisor = Supervisor(config, settings)
+    supervisor = Supervisor(config, roles(settings))
     _on_term(supervisor.stop)
     supervisor.run()
 
 
-def listener(config: Config = CONFIG) -> None:
-    """Receive studies by C-STORE."""
-    from node import bootstrap
+def listener(
+    config: Config = CONFIG,
+    socket_fd: Annotated[int, typer.Option(hidden=True)] = -1,
+    number: Annotated[int, typer.Option(hidden=True)] = 0,
+) -> None:
+    """Receive studies by C-STORE, in as many processes as `listener.processes` says."""
+    from node.dicom.listener import open_port
 
     settings = load(config)
     begin("listener")
-    server = bootstrap.listener(settings)
+    table = settings.listener
+    if socket_fd >= 0:
+        _receive(settings, socket.socket(fileno=socket_fd), number)
+        return
+    listening = open_port(table.host, table.port)
+    if table.processes == 1:
+        _receive(settings, listening, number)
+        return
+    with listening:
+        supervisor = Supervisor(config, listeners(listening, table.processes))
+        _on_term(supervisor.stop)
+        supervisor.run()
+
+
+def _receive(settings: Settings, listening: socket.socket, number: int) -> None:
+    from node import bootstrap
+
+    server = bootstrap.listener(settings, number)
     ended = threading.Event()
     _on_term(ended.set)
-    server.start()
+    server.start(listening)
     # a signal that comes between Python's look at signals and the wait itself does not end the wait
     while not ended.wait(WAKE_S):
         pass

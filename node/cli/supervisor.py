@@ -1,10 +1,12 @@
 """Runs every role as a child process, restarts what ends, and ends all of them together."""
 
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,9 +26,58 @@ PARENT = "OVERREAD_PARENT_PID"
 """Environment variable that tells a role whose end is its own."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """One child process.
+
+    Parameters
+    ----------
+    arguments
+        ``overread …``, without the configuration.
+    descriptors
+        Open files that it inherits.
+    """
+
+    arguments: tuple[str, ...]
+    descriptors: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join(self.arguments)
+
+
+def roles(settings: Settings) -> list[Role]:
+    """Return every role of one machine."""
+    named: list[tuple[str, ...]] = [
+        ("listener",),
+        ("keeper",),
+        ("worker", "--queue", "analyse"),
+        ("worker", "--queue", "deliver"),
+        ("web",),
+    ]
+    if settings.inference.server == "triton" and _triton_is_ours(settings):
+        named.insert(0, ("triton",))
+    return [Role(arguments=arguments) for arguments in named]
+
+
+def listeners(listening: socket.socket, count: int) -> list[Role]:
+    """Return the processes that share a listening socket.
+
+    It stays open in their parent: while one of them is started again, the kernel holds new connections for
+    it, and the others take them.
+    """
+    descriptor = listening.fileno()
+    return [
+        Role(
+            arguments=("listener", "--socket-fd", str(descriptor), "--number", str(number)),
+            descriptors=(descriptor,),
+        )
+        for number in range(count)
+    ]
+
+
 @dataclass(slots=True)
 class _Child:
-    arguments: tuple[str, ...]
+    role: Role
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     failures: int = 0
@@ -34,29 +85,20 @@ class _Child:
 
 
 class Supervisor:
-    """The parent of all roles on one machine.
+    """The parent of roles on one machine.
 
     Parameters
     ----------
     config
         The TOML file that every role reads.
-    settings
-        The same, read.
+    children
+        What it runs.
     """
 
-    def __init__(self, config: Path, settings: Settings) -> None:
+    def __init__(self, config: Path, children: Sequence[Role]) -> None:
         self._config = config
         self._stopping = threading.Event()
-        roles: list[tuple[str, ...]] = [
-            ("listener",),
-            ("keeper",),
-            ("worker", "--queue", "analyse"),
-            ("worker", "--queue", "deliver"),
-            ("web",),
-        ]
-        if settings.inference.server == "triton" and _triton_is_ours(settings):
-            roles.insert(0, ("triton",))
-        self._children = [_Child(role) for role in roles]
+        self._children = [_Child(role) for role in children]
 
     def run(self) -> None:
         """Keep every role running until `stop`."""
@@ -75,17 +117,19 @@ class Supervisor:
             steady = now - child.started > STEADY_S
             child.failures = 0 if steady else child.failures + 1
             child.due = now + RESTART_S[min(child.failures, len(RESTART_S) - 1)]
-            log("role ended", status=child.process.returncode, detail=" ".join(child.arguments))
+            log("role ended", status=child.process.returncode, detail=str(child.role))
             child.process = None
         if child.process is None and now >= child.due:
-            child.process = self._start(child.arguments)
+            child.process = self._start(child.role)
             child.started = now
 
-    def _start(self, arguments: tuple[str, ...]) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "node", *arguments, "--config", str(self._config)]
+    def _start(self, role: Role) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "node", *role.arguments, "--config", str(self._config)]
         environment = {**os.environ, PARENT: str(os.getpid())}
-        process = subprocess.Popen(command, env=environment)  # noqa: S603 - our own module
-        log("role started", pid=process.pid, detail=" ".join(arguments))
+        process = subprocess.Popen(  # noqa: S603 - our own module
+            command, env=environment, pass_fds=role.descriptors
+        )
+        log("role started", pid=process.pid, detail=str(role))
         return process
 
     def _end(self) -> None:

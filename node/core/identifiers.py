@@ -4,6 +4,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Iterable
+from typing import BinaryIO
 
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 
@@ -18,7 +19,7 @@ def new_uid() -> str:
     return f"2.25.{uuid.uuid4().int}"
 
 
-def data_set_digest(data: bytes) -> str:
+def data_set_digest(file: BinaryIO) -> str:
     """SHA-256 of the data set in a DICOM file, without preamble and File Meta Information.
 
     The file meta names the software that wrote the file, so the same object from two associations may
@@ -26,11 +27,15 @@ def data_set_digest(data: bytes) -> str:
 
     Parameters
     ----------
-    data
-        A whole file that the node wrote itself.
+    file
+        One that the node wrote itself, open for reading.
     """
-    start = 144 + int.from_bytes(data[140:144], "little")
-    return hashlib.sha256(memoryview(data)[start:]).hexdigest()
+    file.seek(140)
+    file.seek(144 + int.from_bytes(file.read(4), "little"))
+    digest = hashlib.sha256()
+    while part := file.read(1 << 20):
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def input_digest(instances: Iterable[tuple[str, str]]) -> str:

@@ -3,7 +3,7 @@
 Every call may be made twice with one effect, and is one transaction.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,22 +18,14 @@ from node.core.job import (
     Readiness,
     ResultSet,
 )
-from node.core.study import Header, Outcome, Received, StoredSeries
+from node.core.reception import Known
+from node.core.study import Incoming, Outcome, Received, StoredSeries
 
 
 class Files(Protocol):
     """The folder that holds every byte that was received or made."""
 
     root: Path
-
-    def keep(self, header: Header, data: bytes, digest: str) -> str:
-        """Make `data` durable under its final name; return the path relative to `root`.
-
-        Raises
-        ------
-        OutOfResources
-            The disk would not take it.
-        """
 
     def keep_result(self, folder: str, name: str, data: bytes) -> str:
         """Make one result file durable; return the path relative to `root`."""
@@ -45,24 +37,34 @@ class Files(Protocol):
         """Remove what `keep_result` wrote there: the claim was lost."""
 
 
+class LeftOver(Protocol):
+    """What a listener's earlier life left."""
+
+    def left_over(self) -> Iterator[tuple[str, Incoming]]:
+        """Return each file that is durable and perhaps not recorded, with its association's identifier."""
+
+
 class Intake(Protocol):
     """What was received."""
 
-    def known(self, sop_instance_uid: str) -> tuple[Outcome, str] | None:
+    def peer_of(self, association_id: str) -> str:
+        """Return the name of the peer that opened an association; empty when it is not on record."""
+
+    def known(self, sop_instance_uid: str) -> Known | None:
         """Tell what we hold under this UID: (OWN, "") for a result of ours, (STORED, digest) else."""
 
-    def record(self, received: Received, outcome: Outcome) -> Outcome:
+    def record(self, received: Received) -> Outcome:
         """Write the journal's line and the records of one instance; durable on return.
 
         Returns
         -------
         Outcome
-            As recorded: `DUPLICATE` when another association stored the same UID in between.
+            What the records say of its UID and its content (`core.reception`).
 
         Raises
         ------
         OutOfResources
-            The records could not be made durable.
+            The records could not be made durable, or they want a file that was not kept.
         """
 
     def association_opened(self, association_id: str, peer: str) -> None:

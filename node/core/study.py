@@ -1,9 +1,10 @@
 """A study, its series and its instances, as the node sees them."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, BinaryIO, Protocol
 
 from inference.selection import Value
 
@@ -127,6 +128,40 @@ class Received:
     peer: str
 
 
+class Incoming(Protocol):
+    """A file that is being received. It is ours alone until it has its final name."""
+
+    size: int
+    """Bytes so far."""
+
+    def write(self, part: bytes | memoryview) -> None:
+        """Append bytes.
+
+        Raises
+        ------
+        OutOfResources
+            The disk would not take them.
+        """
+
+    def reading(self) -> AbstractContextManager[BinaryIO]:
+        """Open what was written, from its start."""
+
+    def keep(self, header: Header, digest: str) -> str:
+        """Make the file durable under its final name; return the path relative to the store's root.
+
+        Raises
+        ------
+        OutOfResources
+            The disk would not take it; nothing of it is left.
+        """
+
+    def settle(self) -> None:
+        """Note that it is recorded: a start-up has nothing to do about it any more."""
+
+    def discard(self) -> None:
+        """Remove what was written under no final name; nothing happens when it is settled."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
     """One instance as it came over an association.
@@ -135,14 +170,17 @@ class Arrival:
     ----------
     header
         Its head.
-    data
-        The whole file, Part 10, with the data set exactly as received.
+    digest
+        SHA-256 of the data set exactly as received.
+    file
+        It lies there, Part 10, not durable yet.
     association_id, peer
         Who brought it.
     """
 
     header: Header
-    data: bytes
+    digest: str
+    file: "Incoming"
     association_id: str
     peer: str
 

@@ -1,25 +1,56 @@
 """What the listener does when something happens on an association.
 
-pynetdicom calls intervention handlers (C-ECHO, C-STORE), which return a status, and notification
-handlers (release, abort, close), which return nothing.
+C-STORE goes by `StoreMessages` to an `InstanceReception`; the rest comes as pynetdicom's events.
+Intervention handlers (C-ECHO) return a status, notification handlers (release, abort, close) nothing.
 """
 
-import socket
 import threading
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pynetdicom import evt
 from pynetdicom.events import Event
 
-from node.core.study import Arrival, Outcome
-from node.dicom.header import read_header
-from node.dicom.status import SUCCESS, status_of
-from node.errors import DoesNotMatch, Rejected
+from node.core.study import Incoming
+from node.dicom.admission import Admission
+from node.dicom.command_set import StoreRequest
+from node.dicom.fragments import Begin
+from node.dicom.reception import InstanceReception, Receive
+from node.dicom.status import SUCCESS
+from node.errors import Rejected
 from node.telemetry import log, log_failure
 
-Receive = Callable[[Arrival], Outcome]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taking:
+    """What stands behind the listener.
+
+    Parameters
+    ----------
+    incoming
+        Opens a file for an instance of an association.
+    receive
+        Makes one instance durable and records it (`node.pipeline.receive`).
+    opened, ended
+        Told of the first instance of an association, and of how it ended.
+    """
+
+    incoming: Callable[[str], Incoming]
+    receive: Receive
+    opened: Callable[[str, str], None]
+    ended: Callable[[str, bool], None]
+
+
+@dataclass(slots=True)
+class _Known:
+    """One association: its identifier, its peer, and whether it is on record."""
+
+    association_id: str
+    peer: str
+    opened: bool = False
 
 
 class Handlers:
@@ -27,71 +58,45 @@ class Handlers:
 
     Parameters
     ----------
-    receive
-        Makes one instance durable and records it (`node.pipeline.receive`).
-    opened, ended
-        Told of the first instance of an association, and of how it ended.
+    taking
+        What is done with instances.
+    admission
+        Who may come in.
     peers
         Name of each peer by its AE title.
     """
 
-    def __init__(
-        self,
-        *,
-        receive: Receive,
-        opened: Callable[[str, str], None],
-        ended: Callable[[str, bool], None],
-        peers: Mapping[str, str],
-    ) -> None:
-        self._receive = receive
-        self._opened = opened
-        self._ended = ended
+    def __init__(self, *, taking: Taking, admission: Admission, peers: Mapping[str, str]) -> None:
+        self._taking = taking
+        self._admission = admission
         self._peers = peers
-        self._associations: dict[Any, tuple[str, str]] = {}
+        self._associations: dict[Any, _Known] = {}
         self._lock = threading.Lock()
 
     def bindings(self) -> list[Any]:
         """Return the handlers as pynetdicom wants them."""
-        prompt = [(evt.EVT_DATA_RECV, self.acknowledge), (evt.EVT_DATA_SENT, self.acknowledge)]
         return [
-            *(prompt if hasattr(socket, "TCP_QUICKACK") else ()),
-            (evt.EVT_CONN_OPEN, self.connected),
+            (evt.EVT_REQUESTED, self.requested),
             (evt.EVT_C_ECHO, self.echo),
-            (evt.EVT_C_STORE, self.store),
             (evt.EVT_RELEASED, self.released),
             (evt.EVT_ABORTED, self.broken),
             (evt.EVT_CONN_CLOSE, self.broken),
         ]
 
-    def connected(self, event: Event) -> None:
-        """Answer at once: a response of two small segments must not wait for the peer's acknowledgement."""
-        event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def begin(self, assoc: Any) -> Begin:
+        """Return what takes the instances of an association."""
+        return partial(self._begin, assoc)
 
-    def acknowledge(self, event: Event) -> None:
-        """Acknowledge what arrived at once (Linux).
-
-        A sender with Nagle's algorithm on, as DCMTK's, holds the end of every instance back until then: 40 ms
-        for each. The kernel forgets the option, so it is set again after every PDU.
-        """
-        transport = event.assoc.dul.socket
-        if transport is not None and transport.socket is not None:
-            transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    def requested(self, event: Event) -> None:
+        """Refuse an association that may not come in, or not now."""
+        refusal = self._admission.refusal(event.assoc)
+        if refusal is not None:
+            log("association refused", address=event.assoc.requestor.address, reason=refusal.reason)
+            event.assoc.acse.send_reject(refusal.result, refusal.source, refusal.diagnostic)
+            event.assoc.kill()
 
     def echo(self, _: Event) -> int:
         """C-ECHO (PS3.4 A.4): always Success."""
-        return SUCCESS
-
-    def store(self, event: Event) -> int:
-        """C-STORE (PS3.4 B.2): Success only when the instance is durable and recorded.
-
-        A bug of ours ends as C211 (pynetdicom's answer for an exception); the sender keeps the instance.
-        """
-        try:
-            self._receive(self._arrival(event))
-        except Rejected as error:
-            status = status_of(error)
-            log("instance rejected", status=f"{status:04X}", detail=str(error))
-            return status
         return SUCCESS
 
     def released(self, event: Event) -> None:
@@ -102,44 +107,56 @@ class Handlers:
         """Note that the association ended in another way, unless it was released before."""
         self._end(event, released=False)
 
-    def _arrival(self, event: Event) -> Arrival:
-        association_id, peer = self._association(event)
-        data = event.encoded_dataset()
-        header = read_header(data)
-        announced = (
-            str(event.request.AffectedSOPClassUID),
-            str(event.request.AffectedSOPInstanceUID),
+    def _begin(
+        self, assoc: Any, request: StoreRequest, transfer_syntax_uid: str
+    ) -> InstanceReception:
+        known = self._known(assoc)
+        return InstanceReception(
+            request,
+            transfer_syntax_uid,
+            assoc.requestor.ae_title.strip(),
+            incoming=partial(self._incoming, known),
+            receive=self._taking.receive,
+            association=(known.association_id, known.peer),
         )
-        _compare((header.sop_class_uid, header.sop_instance_uid), announced)
-        return Arrival(header=header, data=data, association_id=association_id, peer=peer)
 
-    def _association(self, event: Event) -> tuple[str, str]:
+    def _incoming(self, known: _Known) -> Incoming:
+        """Open a file; an association is on record before its first instance is.
+
+        Raises
+        ------
+        OutOfResources
+            There is no room, or the association cannot be recorded.
+        """
+        self._admission.require_room()
+        if not known.opened:
+            self._taking.opened(known.association_id, known.peer)
+            known.opened = True
+            log("association opened", association_id=known.association_id, peer=known.peer)
+        return self._taking.incoming(known.association_id)
+
+    def _known(self, assoc: Any) -> _Known:
         with self._lock:
-            known = self._associations.get(event.assoc)
-        if known is not None:
+            known = self._associations.get(assoc)
+            if known is None:
+                peer = self._peers[assoc.requestor.ae_title.strip()]
+                known = self._associations[assoc] = _Known(uuid.uuid4().hex, peer)
             return known
-        peer = self._peers[event.assoc.requestor.ae_title.strip()]
-        association = (uuid.uuid4().hex, peer)
-        self._opened(*association)
-        with self._lock:
-            self._associations[event.assoc] = association
-        log("association opened", association_id=association[0], peer=peer)
-        return association
 
     def _end(self, event: Event, *, released: bool) -> None:
         with self._lock:
             known = self._associations.pop(event.assoc, None)
-        if known is None:
+        if known is None or not known.opened:
             return
         try:
-            self._ended(known[0], released)
+            self._taking.ended(known.association_id, released)
         except Rejected as error:
             # the series then waits for its long quiet time; nothing is lost
-            log_failure("association end not recorded", error, association_id=known[0])
+            log_failure("association end not recorded", error, association_id=known.association_id)
         outcome = "released" if released else "broken"
-        log("association ended", association_id=known[0], peer=known[1], outcome=outcome)
-
-
-def _compare(found: tuple[str, str], announced: tuple[str, str]) -> None:
-    if found != announced:
-        raise DoesNotMatch("the data set names another SOP class or instance than the command")
+        log(
+            "association ended",
+            association_id=known.association_id,
+            peer=known.peer,
+            outcome=outcome,
+        )

@@ -3,8 +3,7 @@
 import struct
 import zlib
 from decimal import Decimal
-from io import BytesIO
-from typing import Any
+from typing import Any, BinaryIO
 
 import pydicom
 from pydicom import Dataset
@@ -36,13 +35,13 @@ UNREADABLE = (
 """What pydicom raises for bytes that are no DICOM."""
 
 
-def read_header(data: bytes) -> Header:
+def read_header(source: BinaryIO) -> Header:
     """Read the head of a DICOM file.
 
     Parameters
     ----------
-    data
-        The whole file, Part 10.
+    source
+        A Part 10 file, at its start; pixels are not read.
 
     Raises
     ------
@@ -50,7 +49,7 @@ def read_header(data: bytes) -> Header:
         It cannot be parsed, or one of the four UIDs that identify it is absent or malformed.
     """
     try:
-        dataset = pydicom.dcmread(BytesIO(data), stop_before_pixels=True, specific_tags=_TAGS)
+        dataset = pydicom.dcmread(source, stop_before_pixels=True, specific_tags=_TAGS)
         syntax = str(dataset.file_meta.TransferSyntaxUID)
         uids = {keyword: str(dataset.get(keyword, "")) for keyword in _UIDS}
     except UNREADABLE as error:

@@ -1,41 +1,73 @@
 """The Storage SCP as a server: started, bounded, drained."""
 
+import socket
+import ssl
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from pynetdicom import AE, _config
-from pynetdicom.transport import ThreadedAssociationServer
 
+from node.dicom.admission import Admission
 from node.dicom.contexts import supported_contexts
 from node.dicom.handlers import Handlers
+from node.dicom.server import IntakeServer, asked
 
 DRAIN_S = 10.0
 """How long running associations may finish after `drain`."""
 
+BACKLOG = 128
+"""Connections that the kernel holds until a process accepts them."""
+
+CONNECTIONS_PER_ASSOCIATION = 4
+"""How many connections, silent ones among them, are held for each association that may be served."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where to listen, and within which bounds.
+    """Within which bounds a listener works.
 
     Parameters
     ----------
-    host, port
-        Address to listen on.
     maximum_pdu_bytes
-        Maximum PDU length that we advertise (PS3.8 D.1).
+        Maximum PDU length that we advertise (PS3.8 D.1); a longer one aborts the association.
     maximum_associations
         At one time; more are refused as transient.
     idle_timeout_s
-        Silence after which an association is aborted.
+        Silence after which an association is aborted, and the longest that one PDU may take.
+    handshake_timeout_s
+        How long a TLS handshake may take, and the wait for an A-ASSOCIATE-RQ.
+    tls_context
+        Returns the newest TLS context, None for a port without TLS.
     """
 
-    host: str
-    port: int
     maximum_pdu_bytes: int
     maximum_associations: int
     idle_timeout_s: float
+    handshake_timeout_s: float
+    tls_context: Callable[[], ssl.SSLContext | None]
+
+
+def open_port(host: str, port: int) -> socket.socket:
+    """Listen on an address; the socket may be shared by several processes.
+
+    Raises
+    ------
+    OSError
+        The address is taken or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
 
 
 class Listener:
@@ -46,54 +78,62 @@ class Listener:
     ae_title
         Ours; a peer that calls another one is refused.
     endpoint
-        Address and limits.
-    calling_ae_titles
-        Who may call.
+        Its limits.
+    admission
+        Who may come in.
     handlers
         What is done.
     """
 
     def __init__(
-        self,
-        ae_title: str,
-        endpoint: Endpoint,
-        calling_ae_titles: Sequence[str],
-        handlers: Handlers,
+        self, ae_title: str, endpoint: Endpoint, admission: Admission, handlers: Handlers
     ) -> None:
         _config.LOG_REQUEST_IDENTIFIERS = False
         _config.LOG_RESPONSE_IDENTIFIERS = False
+        _config.LOG_HANDLER_LEVEL = "none"  # its records quote data, and cost time for every PDU
         self._endpoint = endpoint
+        self._admission = admission
+        self._handlers = handlers
         self._ae = AE(ae_title=ae_title)
-        self._ae.supported_contexts = supported_contexts()
-        self._ae.require_called_aet = True
-        self._ae.require_calling_aet = list(calling_ae_titles)
         self._ae.maximum_pdu_size = endpoint.maximum_pdu_bytes
-        self._ae.maximum_associations = endpoint.maximum_associations
+        # its own count takes silent connections for associations; `Admission` counts
+        self._ae.maximum_associations = CONNECTIONS_PER_ASSOCIATION * endpoint.maximum_associations
         self._ae.network_timeout = endpoint.idle_timeout_s
-        self._bindings: list[Any] = handlers.bindings()
-        self._server: ThreadedAssociationServer | None = None
+        self._ae.acse_timeout = endpoint.handshake_timeout_s
+        self._server: IntakeServer | None = None
 
-    def start(self) -> None:
-        """Listen, in threads of this process.
+    def start(self, listening: socket.socket) -> None:
+        """Serve the connections of a socket, in threads of this process."""
+        endpoint = self._endpoint
+        self._server = IntakeServer(
+            self._ae,
+            supported_contexts(),
+            self._handlers.bindings(),
+            listening=listening,
+            begin=self._handlers.begin,
+            tls_context=endpoint.tls_context,
+            handshake_timeout_s=endpoint.handshake_timeout_s,
+            pdu_timeout_s=endpoint.idle_timeout_s,
+            maximum_connections=CONNECTIONS_PER_ASSOCIATION * endpoint.maximum_associations,
+        )
+        self._ae._servers.append(self._server)  # noqa: SLF001 - as AE.start_server does
+        thread = threading.Thread(target=self._server.serve_forever, name="listener", daemon=True)
+        thread.start()
 
-        Raises
-        ------
-        OSError
-            The address is taken or not ours.
-        """
-        address = (self._endpoint.host, self._endpoint.port)
-        self._server = self._ae.start_server(address, block=False, evt_handlers=self._bindings)
+    def active(self) -> int:
+        """Return how many associations are served; connections that asked for none do not count."""
+        return sum(map(asked, self._connections()))
 
     def drain(self) -> None:
         """Refuse new associations as transient, let running ones finish for `DRAIN_S`, then stop."""
-        self._ae.maximum_associations = 1  # the least that pynetdicom takes; a running one fills it
+        self._admission.draining = True
         deadline = time.monotonic() + DRAIN_S
-        while any(map(_asked, self._connections())) and time.monotonic() < deadline:
+        while self.active() and time.monotonic() < deadline:
             time.sleep(0.05)
         if self._server is not None:
             self._server.shutdown()
         for connection in self._connections():
-            if not _asked(connection):
+            if not asked(connection):
                 # an abort does not end its thread, on which the process would wait
                 connection.dul.kill_dul()
         self._ae.shutdown()
@@ -101,8 +141,3 @@ class Listener:
 
     def _connections(self) -> list[Any]:
         return self._server.active_associations if self._server is not None else []
-
-
-def _asked(connection: Any) -> bool:
-    """Whether the peer asked for an association; a balancer that probes the port does not."""
-    return connection.requestor.primitive is not None

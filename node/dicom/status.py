@@ -6,6 +6,8 @@ SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
 DOES_NOT_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
+CANNOT_PROCESS = 0x0110
+"""Processing failure (PS3.7 C.5.17): a bug of ours."""
 
 STATUS_OF: tuple[tuple[type[Rejected], int], ...] = (
     (OutOfResources, OUT_OF_RESOURCES),

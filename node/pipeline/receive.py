@@ -1,12 +1,16 @@
 """Step 3: take one instance. Durable on return, whatever it is."""
 
+from collections.abc import Callable
+from typing import BinaryIO
+
 from node.core.identifiers import data_set_digest
-from node.core.ports import Files, Intake
-from node.core.study import Arrival, Outcome, Received
+from node.core.ports import Intake, LeftOver
+from node.core.reception import KEPT, classify
+from node.core.study import Arrival, Header, Outcome, Received
 from node.telemetry import log
 
 
-def receive(arrival: Arrival, files: Files, intake: Intake) -> Outcome:
+def receive(arrival: Arrival, intake: Intake) -> Outcome:
     """Make an instance safe and account for it.
 
     Our own results that come back open nothing. The same object again changes nothing. The same UID with
@@ -17,28 +21,47 @@ def receive(arrival: Arrival, files: Files, intake: Intake) -> Outcome:
     OutOfResources
         It could not be made safe now; the sender is told to try again.
     """
-    header, digest = arrival.header, data_set_digest(arrival.data)
-    known = intake.known(header.sop_instance_uid)
-    path = ""
-    if known is None:
-        outcome = Outcome.STORED
-    elif known[0] is Outcome.OWN:
-        outcome = Outcome.OWN
-    else:
-        outcome = Outcome.DUPLICATE if known[1] == digest else Outcome.CONFLICT
-    if outcome in {Outcome.STORED, Outcome.CONFLICT}:
-        path = files.keep(header, arrival.data, digest)
-    recorded = intake.record(
+    header, file = arrival.header, arrival.file
+    expected = classify(intake.known(header.sop_instance_uid), arrival.digest)
+    path = file.keep(header, arrival.digest) if expected in KEPT else ""
+    outcome = intake.record(
         Received(
             header=header,
             path=path,
-            size=len(arrival.data),
-            digest=digest,
+            size=file.size,
+            digest=arrival.digest,
             association_id=arrival.association_id,
             peer=arrival.peer,
-        ),
-        outcome,
+        )
     )
-    if recorded is not Outcome.STORED:
-        log("instance known", outcome=recorded, sop_instance_uid=header.sop_instance_uid)
-    return recorded
+    if path:
+        file.settle()
+    else:
+        file.discard()
+    if outcome is not Outcome.STORED:
+        log("instance known", outcome=outcome, sop_instance_uid=header.sop_instance_uid)
+    return outcome
+
+
+def recover(files: LeftOver, intake: Intake, read_header: Callable[[BinaryIO], Header]) -> int:
+    """Record what an earlier life of this listener made durable and did not record; return how many.
+
+    Nobody was told that it is safe, so its sender may send it again: then it is known.
+
+    Raises
+    ------
+    OutOfResources
+        The records could not be written; the listener does not start.
+    """
+    count = 0
+    for association_id, file in files.left_over():
+        with file.reading() as source:
+            header, digest = read_header(source), data_set_digest(source)
+        peer = intake.peer_of(association_id)
+        arrival = Arrival(
+            header=header, digest=digest, file=file, association_id=association_id, peer=peer
+        )
+        receive(arrival, intake)
+        log("instance recovered", sop_instance_uid=header.sop_instance_uid)
+        count += 1
+    return count

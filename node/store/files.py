@@ -4,20 +4,22 @@
 
     instances/<study>/<series>/<sop instance>.<digest>.dcm   as received
     results/<claim>/<name>                                   as created; ``.part`` while half-written
-    incoming/                                                half-received; emptied at start-up
+    incoming/<listener>/<association>.<number>               half-received, or not recorded yet
 
-The digest in the name keeps two contents under one UID apart, whoever comes first.
+The digest in the name keeps two contents under one UID apart, whoever comes first. A received file gets
+its final name by a link and keeps its first one until it is recorded, so that a start-up finds in
+``incoming`` alone whatever a power cut left between the disk and the database.
 """
 
+import contextlib
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
-from node.core.study import Header
 from node.errors import OutOfResources
-
-REMEMBERED_FOLDERS = 10_000
+from node.store.durable import DurableFolders, IncomingFile, sync, sync_folder, told
 
 
 class FileStore:
@@ -27,35 +29,49 @@ class FileStore:
     ----------
     root
         An existing folder on a local file system.
+    listener
+        Names the process that receives: its half-received files are its own.
+    durable
+        False skips every sync of received files: they are then lost with the power.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, listener: str = "0", durable: bool = True) -> None:
         self.root = root
-        self._incoming = root / "incoming"
-        self._durable: set[Path] = set()
-        for name in ("instances", "results", "incoming"):
+        self._incoming = root / "incoming" / listener
+        self._durable = durable
+        self._folders = DurableFolders(root)
+        for name in ("instances", "results"):
             (root / name).mkdir(parents=True, exist_ok=True)
+        self._incoming.mkdir(parents=True, exist_ok=True)
 
-    def clear_incoming(self) -> None:
-        """Remove files that were never acknowledged; only while no listener runs."""
-        for path in self._incoming.iterdir():
-            path.unlink(missing_ok=True)
-
-    def keep(self, header: Header, data: bytes, digest: str) -> str:
-        """Make `data` durable under its final name; return the path relative to `root`.
+    def incoming(self, association_id: str) -> IncomingFile:
+        """Open a file for an instance that begins to arrive.
 
         Raises
         ------
         OutOfResources
             The disk would not take it.
         """
-        final = (
-            Path("instances")
-            / header.study_instance_uid
-            / header.series_instance_uid
-            / f"{header.sop_instance_uid}.{digest[:16]}.dcm"
-        )
-        return self._write(final, data, self._incoming / uuid.uuid4().hex)
+        path = self._incoming / f"{association_id}.{uuid.uuid4().hex}"
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
+        except OSError as error:
+            raise OutOfResources(told(error)) from error
+        return IncomingFile(self.root, path, descriptor, self._folders, durable=self._durable)
+
+    def left_over(self) -> Iterator[tuple[str, IncomingFile]]:
+        """Return what an earlier life of this listener had on its disk and may not have recorded.
+
+        What never got its final name was never acknowledged, and is removed. Of each other file the
+        association that brought it is told.
+        """
+        for path in sorted(self._incoming.iterdir()):
+            if path.stat().st_nlink < 2:
+                path.unlink()
+            else:
+                descriptor = os.open(path, os.O_RDWR)
+                file = IncomingFile(self.root, path, descriptor, self._folders, named=True)
+                yield path.name.partition(".")[0], file
 
     def keep_result(self, folder: str, name: str, data: bytes) -> str:
         """Make one result file durable; return the path relative to `root`.
@@ -65,9 +81,22 @@ class FileStore:
         OutOfResources
             The disk would not take it.
         """
-        # not in the folder that a listener empties when it starts
-        path = Path(self.result_path(folder, name))
-        return self._write(path, data, self.root / path.with_name(f"{name}.part"))
+        path = self.result_path(folder, name)
+        final = self.root / path
+        temporary = final.with_name(f"{name}.part")
+        try:
+            self._folders.make(final.parent)
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                sync(file.fileno())
+            temporary.replace(final)
+            sync_folder(final.parent)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise OutOfResources(told(error)) from error
+        return path
 
     def result_path(self, folder: str, name: str) -> str:
         """Return where `keep_result` keeps a file, relative to `root`."""
@@ -76,42 +105,3 @@ class FileStore:
     def discard_results(self, folder: str) -> None:
         """Remove what `keep_result` wrote there: the claim was lost."""
         shutil.rmtree(self.root / "results" / folder, ignore_errors=True)
-
-    def _write(self, path: Path, data: bytes, temporary: Path) -> str:
-        final = self.root / path
-        try:
-            self._make_folder(final.parent)
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(final)
-            _sync_folder(final.parent)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise OutOfResources(f"disk: {error.strerror}") from error
-        return str(path)
-
-    def _make_folder(self, folder: Path) -> None:
-        """Make a folder whose name is durable: that needs its parent to be synced.
-
-        A folder that is there may be so new that whoever made it has not synced its parent yet, so each
-        process does that once itself.
-        """
-        if folder in self._durable and folder.is_dir():
-            return
-        if folder != self.root:
-            self._make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
-        if len(self._durable) >= REMEMBERED_FOLDERS:
-            self._durable.clear()
-        self._durable.add(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,18 +6,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from node.core.completeness import Evidence
-from node.core.study import (
-    GEOMETRY_KEYWORDS,
-    STUDY_KEYWORDS,
-    Header,
-    Outcome,
-    Received,
-    SeriesState,
-    StoredSeries,
-)
+from node.core.reception import Known
+from node.core.study import Outcome, Received, SeriesState, StoredSeries
 from node.store import schema
 from node.store.database import Database
 from node.store.events import tell
+from node.store.recorder import Recorder, known
 
 
 class IntakeStore:
@@ -34,45 +28,22 @@ class IntakeStore:
     def __init__(self, database: Database, owner: str) -> None:
         self._database = database
         self._owner = owner
+        self._recorder = Recorder(database)
 
-    def known(self, sop_instance_uid: str) -> tuple[Outcome, str] | None:
+    def known(self, sop_instance_uid: str) -> Known | None:
         """Tell what we hold under this UID: (OWN, "") for a result of ours, (STORED, digest) else."""
         with self._database.reading() as (connection, _):
-            return _known(connection, sop_instance_uid)
+            return known(connection, [sop_instance_uid]).get(sop_instance_uid)
 
-    def record(self, received: Received, outcome: Outcome) -> Outcome:
+    def record(self, received: Received) -> Outcome:
         """Write the journal's line and the records of one instance; durable on return.
 
         Raises
         ------
         OutOfResources
-            The database could not be written.
+            The database could not be written, or wants a file that was not kept.
         """
-        with self._database.transaction() as (connection, now):
-            if outcome is Outcome.STORED:
-                known = _known(connection, received.header.sop_instance_uid)
-                if known is None:
-                    _store(connection, now, received)
-                else:  # another association was faster
-                    same = known == (Outcome.STORED, received.digest)
-                    outcome = Outcome.DUPLICATE if same else Outcome.CONFLICT
-            connection.execute(
-                insert(schema.journal).values(
-                    at=now,
-                    sop_instance_uid=received.header.sop_instance_uid,
-                    outcome=outcome,
-                    path=received.path,
-                    digest=received.digest,
-                    peer=received.peer,
-                    association_id=received.association_id,
-                )
-            )
-            if outcome is Outcome.CONFLICT:
-                detail = (
-                    f"SOP Instance UID {received.header.sop_instance_uid} came with other content"
-                )
-                tell(connection, now, received.header.study_instance_uid, "conflict", detail)
-        return outcome
+        return self._recorder.record(received)
 
     def association_opened(self, association_id: str, peer: str) -> None:
         """Note that an association brings instances now.
@@ -91,6 +62,17 @@ class IntakeStore:
                     opened_at=now,
                     outcome="OPEN",
                 )
+            )
+
+    def peer_of(self, association_id: str) -> str:
+        """Return the name of the peer that opened an association; empty when it is not on record."""
+        table = schema.association
+        with self._database.reading() as (connection, _):
+            return str(
+                connection.execute(
+                    select(table.c.peer).where(table.c.association_id == association_id)
+                ).scalar()
+                or ""
             )
 
     def association_ended(self, association_id: str, *, released: bool) -> None:
@@ -163,114 +145,6 @@ class IntakeStore:
                 detail = f"series {series.series_instance_uid}: {evidence}"
                 tell(connection, now, series.study_instance_uid, f"series {state.lower()}", detail)
         return bool(closed)
-
-
-def _known(connection: Connection, sop_instance_uid: str) -> tuple[Outcome, str] | None:
-    own, theirs = schema.result_instance, schema.instance
-    if connection.execute(
-        select(own.c.sop_instance_uid).where(own.c.sop_instance_uid == sop_instance_uid)
-    ).first():
-        return Outcome.OWN, ""
-    row = connection.execute(
-        select(theirs.c.digest).where(theirs.c.sop_instance_uid == sop_instance_uid)
-    ).first()
-    return None if row is None else (Outcome.STORED, row.digest)
-
-
-def _store(connection: Connection, now: float, received: Received) -> None:
-    header = received.header
-    of_study = _touch_study(connection, now, header, received.peer)
-    of_series = _touch_series(connection, now, header, received.peer)
-    _tell_difference(connection, now, header, of_study if of_series is None else of_series)
-    connection.execute(
-        insert(schema.instance).values(
-            sop_instance_uid=header.sop_instance_uid,
-            series_instance_uid=header.series_instance_uid,
-            study_instance_uid=header.study_instance_uid,
-            sop_class_uid=header.sop_class_uid,
-            transfer_syntax_uid=header.transfer_syntax_uid,
-            association_id=received.association_id,
-            path=received.path,
-            size=received.size,
-            digest=received.digest,
-            geometry={key: header.values[key] for key in GEOMETRY_KEYWORDS if key in header.values},
-            received_at=now,
-        )
-    )
-
-
-def _touch_study(
-    connection: Connection, now: float, header: Header, peer: str
-) -> Mapping[str, Any]:
-    """Note that something of a study arrived; return the identity with which the study began."""
-    table = schema.study
-    key = table.c.study_instance_uid == header.study_instance_uid
-    study = connection.execute(select(table.c.identity).where(key)).first()
-    if study is None:
-        facts = {word: header.values[word] for word in STUDY_KEYWORDS if word in header.values}
-        connection.execute(
-            insert(table).values(
-                study_instance_uid=header.study_instance_uid,
-                peer=peer,
-                identity=header.identity,
-                facts=facts,
-                first_at=now,
-                last_at=now,
-            )
-        )
-        tell(connection, now, header.study_instance_uid, "first instance", f"from {peer}")
-        return header.identity
-    connection.execute(update(table).where(key).values(last_at=now))
-    identity: Mapping[str, Any] = study.identity
-    return identity
-
-
-def _touch_series(
-    connection: Connection, now: float, header: Header, peer: str
-) -> Mapping[str, Any] | None:
-    """Open or reopen a series; return the identity with which it began, None when it begins now."""
-    table = schema.series
-    key = table.c.series_instance_uid == header.series_instance_uid
-    series = connection.execute(select(table.c.identity).where(key)).first()
-    if series is not None:
-        connection.execute(update(table).where(key).values(state=SeriesState.OPEN, last_at=now))
-        identity: Mapping[str, Any] = series.identity
-        return identity
-    connection.execute(
-        insert(table).values(
-            series_instance_uid=header.series_instance_uid,
-            study_instance_uid=header.study_instance_uid,
-            peer=peer,
-            state=SeriesState.OPEN,
-            identity=header.identity,
-            facts=_facts(header),
-            last_at=now,
-        )
-    )
-    return None
-
-
-def _tell_difference(
-    connection: Connection, now: float, header: Header, expected: Mapping[str, Any]
-) -> None:
-    if expected != header.identity:
-        differing = sorted(
-            word
-            for word in {*expected, *header.identity}
-            if expected.get(word) != header.identity.get(word)
-        )
-        detail = f"{header.sop_instance_uid} differs in {', '.join(differing)}"
-        tell(connection, now, header.study_instance_uid, "identity differs", detail)
-
-
-def _facts(header: Header) -> dict[str, Any]:
-    identity = set(header.identity)
-    facts = {
-        key: value
-        for key, value in header.values.items()
-        if key not in identity and key not in GEOMETRY_KEYWORDS[:3]
-    }
-    return {**facts, "SOPClassUID": header.sop_class_uid}
 
 
 def _series(connection: Connection, condition: Any) -> list[StoredSeries]:

@@ -86,5 +86,6 @@ def _file_fault(root: Path, path: str, size: int) -> str | None:
 
 
 def _content_fault(file: Path, digest: str) -> str | None:
-    same = data_set_digest(file.read_bytes()) == digest
+    with file.open("rb") as content:
+        same = data_set_digest(content) == digest
     return None if same else "the file's content is not what was acknowledged"

@@ -1,0 +1,127 @@
+"""One C-STORE from its command to its status: bytes to a file as they come, then made safe."""
+
+import hashlib
+from collections.abc import Callable
+
+from node.core.identifiers import is_uid
+from node.core.study import Arrival, Incoming, Outcome
+from node.dicom.command_set import StoreRequest
+from node.dicom.header import read_header
+from node.dicom.part10 import file_head
+from node.dicom.status import CANNOT_PROCESS, SUCCESS, status_of
+from node.errors import DoesNotMatch, NotUnderstood, Rejected
+from node.telemetry import log, log_failure
+
+Receive = Callable[[Arrival], Outcome]
+
+
+class InstanceReception:
+    """One instance while it arrives.
+
+    What goes wrong in between is told when the data set is over: a sender does not listen before.
+
+    Parameters
+    ----------
+    request
+        What the C-STORE announced.
+    transfer_syntax_uid
+        That of its presentation context.
+    ae_title
+        Who sends it.
+    incoming
+        Opens the file that it is written to.
+    receive
+        Makes the instance durable and records it (`node.pipeline.receive`).
+    association
+        The association's identifier and its peer's name.
+    """
+
+    def __init__(
+        self,
+        request: StoreRequest,
+        transfer_syntax_uid: str,
+        ae_title: str,
+        *,
+        incoming: Callable[[], Incoming],
+        receive: Receive,
+        association: tuple[str, str],
+    ) -> None:
+        self._request = request
+        self._syntax = transfer_syntax_uid
+        self._ae_title = ae_title
+        self._incoming = incoming
+        self._receive = receive
+        self._association = association
+        self._digest = hashlib.sha256()
+        self._file: Incoming | None = None
+        self._failure: Exception | None = None
+
+    def write(self, part: memoryview) -> None:
+        """Take the next bytes of the data set."""
+        if self._failure is not None:
+            return
+        try:
+            if self._file is None:
+                self._file = self._begin()
+            self._digest.update(part)
+            self._file.write(part)
+        except Exception as error:
+            # the outermost frame of a C-STORE: whatever it is, the sender is told when it has ended
+            self._failure = error
+            self.abandon()
+
+    def finish(self) -> int:
+        """Make the instance safe; return the status that its sender is told.
+
+        Success only when the instance is durable and recorded. A bug of ours ends as 0110, and the sender
+        keeps the instance.
+        """
+        try:
+            self._receive(self._arrival())
+        except Rejected as error:
+            status = status_of(error)
+            log("instance rejected", status=f"{status:04X}", detail=str(error))
+        except Exception as error:
+            # the outermost frame of a C-STORE: an association is worth more than this instance
+            status = CANNOT_PROCESS
+            log_failure("instance not processed", error, status=f"{status:04X}")
+        else:
+            return SUCCESS
+        self.abandon()
+        return status
+
+    def abandon(self) -> None:
+        """Remove what was written: the instance was not taken."""
+        if self._file is not None:
+            self._file.discard()
+            self._file = None
+
+    def _begin(self) -> Incoming:
+        request = self._request
+        if not is_uid(request.sop_class_uid) or not is_uid(request.sop_instance_uid):
+            raise NotUnderstood("the command names no valid SOP class or instance")
+        file = self._incoming()
+        file.write(
+            file_head(request.sop_class_uid, request.sop_instance_uid, self._syntax, self._ae_title)
+        )
+        return file
+
+    def _arrival(self) -> Arrival:
+        file = self._file
+        if self._failure is not None:
+            raise self._failure
+        if file is None:
+            raise NotUnderstood("the data set is empty")
+        with file.reading() as source:
+            header = read_header(source)
+        found = (header.sop_class_uid, header.sop_instance_uid)
+        if found != (self._request.sop_class_uid, self._request.sop_instance_uid):
+            raise DoesNotMatch("the data set names another SOP class or instance than the command")
+        association_id, peer = self._association
+        return Arrival(
+            header=header,
+            digest=self._digest.hexdigest(),
+            file=file,
+            association_id=association_id,
+            peer=peer,
+        )

@@ -1,0 +1,302 @@
+"""The records of what arrives, written together: one transaction for all instances that wait for one.
+
+Whoever comes while a transaction is being committed waits, and the first of the waiting writes for all of
+them. One association alone waits for nobody; eight share the cost of a commit.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, literal, select, union_all, update
+
+from node.core.reception import KEPT, Known, classify
+from node.core.study import (
+    GEOMETRY_KEYWORDS,
+    STUDY_KEYWORDS,
+    Header,
+    Outcome,
+    Received,
+    SeriesState,
+)
+from node.errors import NodeError, OutOfResources
+from node.store import schema
+from node.store.database import Database
+from node.store.events import tell
+
+MOST = 64
+"""Instances of one transaction."""
+
+
+class _Waiting:
+    """One instance that waits for its transaction."""
+
+    __slots__ = ("done", "failure", "outcome", "received")
+
+    def __init__(self, received: Received) -> None:
+        self.received = received
+        self.done = False
+        self.failure: NodeError | None = None
+        self.outcome = Outcome.STORED
+
+
+class Recorder:
+    """Writes the journal's line and the records of instances.
+
+    Parameters
+    ----------
+    database
+        Where they are kept.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._committing = threading.Lock()
+        self._waiting: list[_Waiting] = []
+
+    def record(self, received: Received) -> Outcome:
+        """Write one instance's; durable on return.
+
+        Raises
+        ------
+        OutOfResources
+            The database could not be written, or wants a file that was not kept.
+        """
+        mine = _Waiting(received)
+        with self._lock:
+            self._waiting.append(mine)
+        with self._committing:
+            if not mine.done:
+                self._commit()
+        if mine.failure is not None:
+            raise OutOfResources(str(mine.failure)) from mine.failure
+        return mine.outcome
+
+    def _commit(self) -> None:
+        while True:
+            with self._lock:
+                batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            if not batch:
+                return
+            try:
+                with self._database.transaction() as (connection, now):
+                    outcomes = write(connection, now, [one.received for one in batch])
+            except NodeError as error:
+                self._fail(batch, error)
+            except BaseException:
+                self._fail(batch, OutOfResources("the records of this instance were not written"))
+                raise
+            else:
+                for one, outcome in zip(batch, outcomes, strict=True):
+                    one.outcome = outcome
+                    one.done = True
+
+    def _fail(self, batch: Sequence[_Waiting], error: NodeError) -> None:
+        for one in batch:
+            one.failure = error
+            one.done = True
+
+
+def known(connection: Connection, uids: Iterable[str]) -> dict[str, Known]:
+    """Tell what we hold under each UID; those that we do not know are absent."""
+    wanted = list(uids)
+    own, theirs = schema.result_instance.c, schema.instance.c
+    rows = connection.execute(
+        union_all(
+            select(theirs.sop_instance_uid, theirs.digest, literal(0).label("own")).where(
+                theirs.sop_instance_uid.in_(wanted)
+            ),
+            select(own.sop_instance_uid, literal(""), literal(1)).where(
+                own.sop_instance_uid.in_(wanted)
+            ),
+        )
+    ).all()
+    found = {uid: (Outcome.STORED, digest) for uid, digest, ours in rows if not ours}
+    return found | {uid: (Outcome.OWN, "") for uid, _, ours in rows if ours}
+
+
+def write(connection: Connection, now: float, arrived: Sequence[Received]) -> list[Outcome]:
+    """Write what arrived, in one transaction; return what each of it is.
+
+    Raises
+    ------
+    OutOfResources
+        One of them was thought to be known, has no file, and is not known.
+    """
+    held = known(connection, {one.header.sop_instance_uid for one in arrived})
+    outcomes: list[Outcome] = []
+    fresh: list[Received] = []
+    for one in arrived:
+        uid = one.header.sop_instance_uid
+        outcome = classify(held.get(uid), one.digest)
+        if outcome in KEPT and not one.path:
+            raise OutOfResources("what was known of an instance has changed meanwhile")
+        if outcome is Outcome.STORED:
+            held[uid] = (Outcome.STORED, one.digest)
+            fresh.append(one)
+        elif outcome is Outcome.CONFLICT:
+            detail = f"SOP Instance UID {uid} came with other content"
+            tell(connection, now, one.header.study_instance_uid, "conflict", detail)
+        outcomes.append(outcome)
+    if fresh:
+        _touch_studies(connection, now, fresh)
+        _touch_series(connection, now, fresh)
+        connection.execute(insert(schema.instance), [_instance(now, one) for one in fresh])
+    lines = zip(arrived, outcomes, strict=True)
+    connection.execute(insert(schema.journal), [_line(now, one, what) for one, what in lines])
+    return outcomes
+
+
+def _touch_studies(connection: Connection, now: float, fresh: Sequence[Received]) -> None:
+    """Open the studies that begin, and note that something of the others arrived."""
+    table = schema.study
+    first = _first(fresh, lambda header: header.study_instance_uid)
+    there = set(
+        connection.execute(
+            select(table.c.study_instance_uid).where(table.c.study_instance_uid.in_(list(first)))
+        ).scalars()
+    )
+    opened = [one for uid, one in first.items() if uid not in there]
+    if opened:
+        connection.execute(insert(table), [_study(now, one) for one in opened])
+        for one in opened:
+            uid = one.header.study_instance_uid
+            tell(connection, now, uid, "first instance", f"from {one.peer}")
+    if there:
+        connection.execute(
+            update(table)
+            .where(table.c.study_instance_uid == bindparam("uid"))
+            .values(last_at=bindparam("now")),
+            [{"uid": uid, "now": now} for uid in sorted(there)],
+        )
+
+
+def _touch_series(connection: Connection, now: float, fresh: Sequence[Received]) -> None:
+    """Open and reopen series; tell of instances that name another patient than their series."""
+    table = schema.series
+    first = _first(fresh, lambda header: header.series_instance_uid)
+    identities: dict[str, Mapping[str, Any]] = dict(
+        connection
+        .execute(
+            select(table.c.series_instance_uid, table.c.identity).where(
+                table.c.series_instance_uid.in_(list(first))
+            )
+        )
+        .tuples()
+        .all()
+    )
+    there = sorted(identities)
+    opened = [one for uid, one in first.items() if uid not in identities]
+    if opened:
+        connection.execute(insert(table), [_series(now, one) for one in opened])
+        studies = _study_identities(connection, opened)
+        for one in opened:
+            _tell_difference(connection, now, one.header, studies[one.header.study_instance_uid])
+            identities[one.header.series_instance_uid] = one.header.identity
+    if there:
+        connection.execute(
+            update(table)
+            .where(table.c.series_instance_uid == bindparam("uid"))
+            .values(state=SeriesState.OPEN, last_at=bindparam("now")),
+            [{"uid": uid, "now": now} for uid in there],
+        )
+    for one in fresh:
+        _tell_difference(connection, now, one.header, identities[one.header.series_instance_uid])
+
+
+def _study_identities(
+    connection: Connection, opened: Sequence[Received]
+) -> dict[str, Mapping[str, Any]]:
+    table = schema.study
+    uids = {one.header.study_instance_uid for one in opened}
+    rows = connection.execute(
+        select(table.c.study_instance_uid, table.c.identity).where(
+            table.c.study_instance_uid.in_(list(uids))
+        )
+    ).tuples()
+    return dict(rows.all())
+
+
+def _tell_difference(
+    connection: Connection, now: float, header: Header, expected: Mapping[str, Any]
+) -> None:
+    if expected != header.identity:
+        differing = sorted(
+            word
+            for word in {*expected, *header.identity}
+            if expected.get(word) != header.identity.get(word)
+        )
+        detail = f"{header.sop_instance_uid} differs in {', '.join(differing)}"
+        tell(connection, now, header.study_instance_uid, "identity differs", detail)
+
+
+def _first(fresh: Sequence[Received], key: Any) -> dict[str, Received]:
+    first: dict[str, Received] = {}
+    for one in fresh:
+        first.setdefault(key(one.header), one)
+    return first
+
+
+def _study(now: float, one: Received) -> dict[str, Any]:
+    header = one.header
+    return {
+        "study_instance_uid": header.study_instance_uid,
+        "peer": one.peer,
+        "identity": header.identity,
+        "facts": {word: header.values[word] for word in STUDY_KEYWORDS if word in header.values},
+        "first_at": now,
+        "last_at": now,
+    }
+
+
+def _series(now: float, one: Received) -> dict[str, Any]:
+    header = one.header
+    return {
+        "series_instance_uid": header.series_instance_uid,
+        "study_instance_uid": header.study_instance_uid,
+        "peer": one.peer,
+        "state": SeriesState.OPEN,
+        "identity": header.identity,
+        "facts": _facts(header),
+        "last_at": now,
+    }
+
+
+def _facts(header: Header) -> dict[str, Any]:
+    identity = set(header.identity)
+    facts = {
+        key: value
+        for key, value in header.values.items()
+        if key not in identity and key not in GEOMETRY_KEYWORDS[:3]
+    }
+    return {**facts, "SOPClassUID": header.sop_class_uid}
+
+
+def _instance(now: float, one: Received) -> dict[str, Any]:
+    header = one.header
+    return {
+        "sop_instance_uid": header.sop_instance_uid,
+        "series_instance_uid": header.series_instance_uid,
+        "study_instance_uid": header.study_instance_uid,
+        "sop_class_uid": header.sop_class_uid,
+        "transfer_syntax_uid": header.transfer_syntax_uid,
+        "association_id": one.association_id,
+        "path": one.path,
+        "size": one.size,
+        "digest": one.digest,
+        "geometry": {key: header.values[key] for key in GEOMETRY_KEYWORDS if key in header.values},
+        "received_at": now,
+    }
+
+
+def _line(now: float, one: Received, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "at": now,
+        "sop_instance_uid": one.header.sop_instance_uid,
+        "outcome": outcome,
+        "path": one.path,
+        "digest": one.digest,
+        "peer": one.peer,
+        "association_id": one.association_id,
+    }
