@@ -64,7 +64,7 @@ class Intake(Protocol):
         Raises
         ------
         OutOfResources
-            The records could not be made durable, or they want a file that was not kept.
+            The records could not be made durable.
         """
 
     def association_opened(self, association_id: str, peer: str) -> None:

@@ -21,7 +21,3 @@ def classify(known: Known | None, digest: str) -> Outcome:
     if known[0] is Outcome.OWN:
         return Outcome.OWN
     return Outcome.DUPLICATE if known[1] == digest else Outcome.CONFLICT
-
-
-KEPT = frozenset({Outcome.STORED, Outcome.CONFLICT})
-"""The outcomes under which a file stays."""

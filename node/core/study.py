@@ -158,6 +158,9 @@ class Incoming(Protocol):
     def settle(self) -> None:
         """Note that it is recorded: a start-up has nothing to do about it any more."""
 
+    def withdraw(self) -> None:
+        """Give up the final name: it is recorded that we have this instance elsewhere."""
+
     def discard(self) -> None:
         """Remove what was written under no final name; nothing happens when it is settled."""
 

@@ -2,15 +2,19 @@
 
 import hashlib
 from collections.abc import Callable
+from io import BytesIO
 
 from node.core.identifiers import is_uid
-from node.core.study import Arrival, Incoming, Outcome
+from node.core.study import Arrival, Header, Incoming, Outcome
 from node.dicom.command_set import StoreRequest
 from node.dicom.header import read_header
 from node.dicom.part10 import file_head
 from node.dicom.status import CANNOT_PROCESS, SUCCESS, status_of
 from node.errors import DoesNotMatch, NotUnderstood, Rejected
 from node.telemetry import log, log_failure
+
+HEAD_BYTES = 64 * 1024
+"""The first bytes of a file, in which most headers end."""
 
 Receive = Callable[[Arrival], Outcome]
 
@@ -53,6 +57,8 @@ class InstanceReception:
         self._receive = receive
         self._association = association
         self._digest = hashlib.sha256()
+        self._head = bytearray()
+        self._header: Header | None = None
         self._file: Incoming | None = None
         self._failure: Exception | None = None
 
@@ -65,6 +71,8 @@ class InstanceReception:
                 self._file = self._begin()
             self._digest.update(part)
             self._file.write(part)
+            if self._header is None and len(self._head) < HEAD_BYTES:
+                self._read_early(part)
         except Exception as error:
             # the outermost frame of a C-STORE: whatever it is, the sender is told when it has ended
             self._failure = error
@@ -101,10 +109,24 @@ class InstanceReception:
         if not is_uid(request.sop_class_uid) or not is_uid(request.sop_instance_uid):
             raise NotUnderstood("the command names no valid SOP class or instance")
         file = self._incoming()
-        file.write(
-            file_head(request.sop_class_uid, request.sop_instance_uid, self._syntax, self._ae_title)
+        self._head += file_head(
+            request.sop_class_uid, request.sop_instance_uid, self._syntax, self._ae_title
         )
+        file.write(bytes(self._head))
         return file
+
+    def _read_early(self, part: memoryview) -> None:
+        """Read the header while the pixels are still on their way: the sender works at the same time."""
+        self._head += part[: HEAD_BYTES - len(self._head)]
+        if len(self._head) < HEAD_BYTES:
+            return
+        source = BytesIO(self._head)
+        try:
+            header = read_header(source)
+        except NotUnderstood:
+            return  # told when all of it is there
+        if source.tell() < len(self._head):  # it ended before the pixels, not with the bytes
+            self._header = header
 
     def _arrival(self) -> Arrival:
         file = self._file
@@ -112,8 +134,10 @@ class InstanceReception:
             raise self._failure
         if file is None:
             raise NotUnderstood("the data set is empty")
-        with file.reading() as source:
-            header = read_header(source)
+        header = self._header
+        if header is None:
+            with file.reading() as source:
+                header = read_header(source)
         found = (header.sop_class_uid, header.sop_instance_uid)
         if found != (self._request.sop_class_uid, self._request.sop_instance_uid):
             raise DoesNotMatch("the data set names another SOP class or instance than the command")

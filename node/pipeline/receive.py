@@ -5,7 +5,6 @@ from typing import BinaryIO
 
 from node.core.identifiers import data_set_digest
 from node.core.ports import Intake, LeftOver
-from node.core.reception import KEPT, classify
 from node.core.study import Arrival, Header, Outcome, Received
 from node.telemetry import log
 
@@ -22,8 +21,7 @@ def receive(arrival: Arrival, intake: Intake) -> Outcome:
         It could not be made safe now; the sender is told to try again.
     """
     header, file = arrival.header, arrival.file
-    expected = classify(intake.known(header.sop_instance_uid), arrival.digest)
-    path = file.keep(header, arrival.digest) if expected in KEPT else ""
+    path = file.keep(header, arrival.digest)
     outcome = intake.record(
         Received(
             header=header,
@@ -34,10 +32,10 @@ def receive(arrival: Arrival, intake: Intake) -> Outcome:
             peer=arrival.peer,
         )
     )
-    if path:
+    if outcome is Outcome.OWN:
+        file.withdraw()
+    else:  # a duplicate has the name, and so the file, of the first
         file.settle()
-    else:
-        file.discard()
     if outcome is not Outcome.STORED:
         log("instance known", outcome=outcome, sop_instance_uid=header.sop_instance_uid)
     return outcome

@@ -101,6 +101,7 @@ class IncomingFile:
         self._folders = folders
         self._durable = durable
         self._named = named
+        self._final: Path | None = None
         self.size = os.fstat(descriptor).st_size
 
     def write(self, part: bytes | memoryview) -> None:
@@ -144,6 +145,7 @@ class IncomingFile:
             self._sync(self._descriptor)
             try:
                 os.link(self._path, self._root / path)
+                self._final = self._root / path
             except FileExistsError:
                 self._sync_other(self._root / path)
             self._named = True
@@ -158,6 +160,12 @@ class IncomingFile:
         """Note that it is recorded: a start-up has nothing to do about it any more."""
         self._close()
         self._path.unlink(missing_ok=True)
+
+    def withdraw(self) -> None:
+        """Give up the final name: it is recorded that we have this instance elsewhere."""
+        if self._final is not None:
+            self._final.unlink(missing_ok=True)
+        self.settle()
 
     def discard(self) -> None:
         """Remove what was written, unless it has its final name: then a start-up looks after it."""

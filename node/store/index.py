@@ -41,7 +41,7 @@ class IntakeStore:
         Raises
         ------
         OutOfResources
-            The database could not be written, or wants a file that was not kept.
+            The database could not be written.
         """
         return self._recorder.record(received)
 

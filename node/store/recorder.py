@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, literal, select, union_all, update
 
-from node.core.reception import KEPT, Known, classify
+from node.core.reception import Known, classify
 from node.core.study import (
     GEOMETRY_KEYWORDS,
     STUDY_KEYWORDS,
@@ -61,7 +61,7 @@ class Recorder:
         Raises
         ------
         OutOfResources
-            The database could not be written, or wants a file that was not kept.
+            The database could not be written.
         """
         mine = _Waiting(received)
         with self._lock:
@@ -117,21 +117,13 @@ def known(connection: Connection, uids: Iterable[str]) -> dict[str, Known]:
 
 
 def write(connection: Connection, now: float, arrived: Sequence[Received]) -> list[Outcome]:
-    """Write what arrived, in one transaction; return what each of it is.
-
-    Raises
-    ------
-    OutOfResources
-        One of them was thought to be known, has no file, and is not known.
-    """
+    """Write what arrived, in one transaction; return what each of it is."""
     held = known(connection, {one.header.sop_instance_uid for one in arrived})
     outcomes: list[Outcome] = []
     fresh: list[Received] = []
     for one in arrived:
         uid = one.header.sop_instance_uid
         outcome = classify(held.get(uid), one.digest)
-        if outcome in KEPT and not one.path:
-            raise OutOfResources("what was known of an instance has changed meanwhile")
         if outcome is Outcome.STORED:
             held[uid] = (Outcome.STORED, one.digest)
             fresh.append(one)
@@ -295,7 +287,7 @@ def _line(now: float, one: Received, outcome: Outcome) -> dict[str, Any]:
         "at": now,
         "sop_instance_uid": one.header.sop_instance_uid,
         "outcome": outcome,
-        "path": one.path,
+        "path": "" if outcome in {Outcome.OWN, Outcome.DUPLICATE} else one.path,
         "digest": one.digest,
         "peer": one.peer,
         "association_id": one.association_id,
