@@ -131,8 +131,9 @@ class Received:
 class Incoming(Protocol):
     """A file that is being received. It is ours alone until it has its final name."""
 
-    size: int
-    """Bytes so far."""
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
 
     def write(self, part: bytes | memoryview) -> None:
         """Append bytes.

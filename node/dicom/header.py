@@ -3,21 +3,36 @@
 import struct
 import zlib
 from decimal import Decimal
+from io import BytesIO
 from typing import Any, BinaryIO
 
-import pydicom
 from pydicom import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+)
 
 from inference.selection import Value
 from node.core.identifiers import is_uid
 from node.core.study import HEADER_KEYWORDS, Header
-from node.errors import NotUnderstood
+from node.errors import NotUnderstood, OutOfResources
 
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 _TAGS = [Tag(keyword) for keyword in ("SpecificCharacterSet", *_UIDS, *HEADER_KEYWORDS)]
+
+_WANTED: list[BaseTag | int] = [*_TAGS]
+_LAST = max(map(int, _TAGS))
+
+_META = struct.Struct("<140xI")
+"""Preamble, prefix and (0002,0000), whose value counts what follows of the file meta."""
+
+LONGEST_HEADER = 1 << 20
+"""Bytes of the elements that are read, not skipped, to find the ones that are wanted."""
 
 UNREADABLE = (
     InvalidDicomError,
@@ -47,13 +62,19 @@ def read_header(source: BinaryIO) -> Header:
     ------
     NotUnderstood
         It cannot be parsed, or one of the four UIDs that identify it is absent or malformed.
+    OutOfResources
+        The disk did not give it back.
     """
     try:
-        dataset = pydicom.dcmread(source, stop_before_pixels=True, specific_tags=_TAGS)
-        syntax = str(dataset.file_meta.TransferSyntaxUID)
+        syntax, dataset = _read(source)
         uids = {keyword: str(dataset.get(keyword, "")) for keyword in _UIDS}
     except UNREADABLE as error:
         raise NotUnderstood(f"the data set cannot be parsed: {type(error).__name__}") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise OutOfResources(f"disk: {error.strerror}") from error
+        # pydicom's own word for a sequence that breaks off
+        raise NotUnderstood("the data set cannot be parsed: it breaks off") from error
     for keyword, uid in uids.items():
         if not is_uid(uid):
             raise NotUnderstood(f"{keyword} is absent or no valid UID")
@@ -65,6 +86,56 @@ def read_header(source: BinaryIO) -> Header:
         transfer_syntax_uid=syntax,
         values=_values(dataset),
     )
+
+
+def _read(source: BinaryIO) -> tuple[str, Dataset]:
+    head = source.read(_META.size)
+    if head[128:132] != b"DICM":
+        raise InvalidDicomError("no Part 10 file")
+    meta = source.read(int(_META.unpack(head)[0]))
+    syntax = _transfer_syntax(meta)
+    dataset: Any = _Bounded(source)
+    if syntax == DeflatedExplicitVRLittleEndian:
+        # pydicom would inflate all of it, however large that is
+        deflated = source.read(LONGEST_HEADER)
+        dataset = BytesIO(zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, LONGEST_HEADER))
+    return syntax, read_dataset(
+        dataset,
+        is_implicit_VR=syntax == ImplicitVRLittleEndian,
+        is_little_endian=syntax != ExplicitVRBigEndian,
+        stop_when=_behind,
+        specific_tags=_WANTED,
+    )
+
+
+def _transfer_syntax(meta: bytes) -> str:
+    """Return Transfer Syntax UID (0002,0010) of File Meta Information (PS3.10 7.1)."""
+    at = meta.index(b"\x02\x00\x10\x00UI") + 8
+    return meta[at : at + meta[at - 2]].decode("ascii").strip("\0 ")
+
+
+class _Bounded:
+    """A file of which only so much is read; what is skipped does not count.
+
+    A sequence of a million items is a few bytes for each of them, and costs its reader a thousand times that.
+    """
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._left = LONGEST_HEADER
+        self._read = source.read
+        self.seek = source.seek
+        self.tell = source.tell
+
+    def read(self, size: int) -> bytes:
+        self._left -= size
+        if self._left < 0:
+            raise NotUnderstood(f"the data set has a header of more than {LONGEST_HEADER} bytes")
+        return self._read(size)
+
+
+def _behind(tag: BaseTag, _: str | None, __: int) -> bool:
+    """Whether everything that is wanted stands before this element."""
+    return int(tag) > _LAST
 
 
 def _values(dataset: Dataset) -> dict[str, Value]:

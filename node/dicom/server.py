@@ -54,7 +54,9 @@ class IntakeAssociation(Association):  # type: ignore[misc]  # pynetdicom has no
             pdu_timeout_s=pdu_timeout_s,
             doorbell=doorbell,
         )
-        self.network_timeout = ae.network_timeout  # the new layer's idle timer learns it by this
+        # the new layer's timers learn theirs by these
+        self.network_timeout = ae.network_timeout
+        self.acse_timeout = ae.acse_timeout
 
     def served(self) -> int:
         """Return how many associations this process serves, this one included."""

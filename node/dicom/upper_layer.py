@@ -131,19 +131,21 @@ class UpperLayer(DULServiceProvider):  # type: ignore[misc]  # pynetdicom has no
     def _is_transport_event(self) -> bool:
         if not self.to_user_queue.empty() or not self.assoc.dimse.msg_queue.empty():
             self._doorbell.ring()
+        if not self.event_queue.empty():
+            return False  # what is known already comes first: it may end the association
         wire = self.socket.socket if self.socket is not None else None
-        if not self._readable(wire):
-            return False
-        if self.state_machine.current_state == "Sta13":
+        if self.state_machine.current_state == "Sta13" and wire is not None:
             self._linger(wire)
             self.socket.close()
-        else:
-            self._read_pdu_data()
+            return True
+        if not self._readable(wire):
+            return False
+        self._read_pdu_data()
         return True
 
     def _readable(self, wire: socket.socket | None) -> bool:
         pending = isinstance(wire, ssl.SSLSocket) and wire.pending() > 0
-        busy = pending or not self.event_queue.empty() or not self.to_provider_queue.empty()
+        busy = pending or not self.to_provider_queue.empty()
         watched = [self._woken] if wire is None else [self._woken, wire]
         try:
             ready, _, _ = select.select(watched, [], [], 0 if busy else LOOK_S)
@@ -239,10 +241,12 @@ class UpperLayer(DULServiceProvider):  # type: ignore[misc]  # pynetdicom has no
             self.socket.send(pdu)
         _acknowledge(self.socket.socket)
 
-    def _linger(self, wire: socket.socket | None) -> None:
+    def _linger(self, wire: socket.socket) -> None:
+        """Say that we are done, and throw away what is still coming: a reset would overtake the A-ABORT."""
         until, left = time.monotonic() + LINGER_S, LINGER_BYTES
         with contextlib.suppress(OSError):
-            while wire is not None and left > 0 and time.monotonic() < until:
+            wire.shutdown(socket.SHUT_WR)
+            while left > 0 and time.monotonic() < until:
                 wire.settimeout(LINGER_S)
                 count = len(wire.recv(1 << 16))
                 if count == 0:

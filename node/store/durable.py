@@ -102,7 +102,12 @@ class IncomingFile:
         self._durable = durable
         self._named = named
         self._final: Path | None = None
-        self.size = os.fstat(descriptor).st_size
+        self._size = os.fstat(descriptor).st_size
+
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return self._size
 
     def write(self, part: bytes | memoryview) -> None:
         """Append bytes.
@@ -116,7 +121,7 @@ class IncomingFile:
         try:
             while left:
                 written = os.write(self._descriptor, left)
-                self.size += written
+                self._size += written
                 left = left[written:]
         except OSError as error:
             raise OutOfResources(told(error)) from error
@@ -181,7 +186,7 @@ class IncomingFile:
     def _sync_other(self, path: Path) -> None:
         descriptor = os.open(path, os.O_RDONLY)
         try:
-            self.size = os.fstat(descriptor).st_size
+            self._size = os.fstat(descriptor).st_size
             self._sync(descriptor)
         finally:
             os.close(descriptor)

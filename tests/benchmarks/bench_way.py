@@ -17,7 +17,7 @@ from inference.triton import Ports, start
 from node.cli.models import REPOSITORY
 from node.clock import SystemClock
 from node.core.completeness import Evidence, Witness
-from node.core.identifiers import job_id
+from node.core.identifiers import data_set_digest, job_id
 from node.core.job import JobRequest, Readiness
 from node.core.study import Arrival, StoredSeries
 from node.demo.modality import images
@@ -94,9 +94,14 @@ def _run(root: Path, bench: Bench) -> dict[str, float]:
 def _received(files: FileStore, intake: IntakeStore) -> StoredSeries:
     intake.association_opened("bench", "bench")
     for path in images():
-        data = path.read_bytes()
-        arrival = Arrival(header=read_header(data), data=data, association_id="bench", peer="bench")
-        receive(arrival, files, intake)
+        file = files.incoming("bench")
+        file.write(path.read_bytes())
+        with file.reading() as source:
+            header, digest = read_header(source), data_set_digest(source)
+        arrival = Arrival(
+            header=header, digest=digest, file=file, association_id="bench", peer="bench"
+        )
+        receive(arrival, intake)
     return intake.open_series()[0]
 
 

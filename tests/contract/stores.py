@@ -119,7 +119,7 @@ class Store:
         """Record instances as stored."""
         instances = [received(number, **attributes) for number in numbers]
         for one in instances:
-            assert self.intake.record(one, Outcome.STORED) is Outcome.STORED
+            assert self.intake.record(one) is Outcome.STORED
         return instances
 
     def close_all(self, evidence: Evidence = EVIDENCE) -> list[StoredSeries]:

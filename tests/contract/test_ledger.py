@@ -25,7 +25,8 @@ class Archive:
     files: FileStore
 
     def take(self, number: int, **attributes: Any) -> Outcome:
-        return receive(arrival(number, **attributes), self.files, self.store.intake)
+        one = arrival(number, file=self.files.incoming("a1"), **attributes)
+        return receive(one, self.store.intake)
 
     def balance(self, *, verify: bool = False) -> Balance:
         return balance(self.store.database, self.files.root, verify=verify)

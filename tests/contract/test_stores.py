@@ -92,15 +92,15 @@ class TestIntake:
     def test_the_same_instance_again_is_a_line_and_nothing_else(self, store: Store) -> None:
         (one,) = store.receive(1)
         before = store.counts()
-        assert store.intake.record(one, Outcome.STORED) is Outcome.DUPLICATE
-        assert store.intake.record(one, Outcome.DUPLICATE) is Outcome.DUPLICATE
+        assert store.intake.record(one) is Outcome.DUPLICATE
+        assert store.intake.record(one) is Outcome.DUPLICATE
         assert store.counts() == {**before, "journal": 3}
         assert store.intake.known("2.25.3001") == (Outcome.STORED, one.digest)
 
     def test_other_content_under_the_uid_is_told_and_changes_nothing(self, store: Store) -> None:
         (one,) = store.receive(1)
         other = received(1, SeriesDescription="OTHER")
-        assert store.intake.record(other, Outcome.STORED) is Outcome.CONFLICT
+        assert store.intake.record(other) is Outcome.CONFLICT
         assert store.one(schema.instance).digest == one.digest
         assert [row.path for row in store.rows(schema.journal)] == [one.path, other.path]
         assert store.story().count("conflict") == 1
@@ -111,7 +111,7 @@ class TestIntake:
         views = [store.another(), store.another()]
         outcomes = at_once(
             *(
-                lambda view=view, one=one: view.intake.record(one, Outcome.STORED)
+                lambda view=view, one=one: view.intake.record(one)
                 for view, one in zip(views, contents, strict=True)
             )
         )
@@ -126,7 +126,7 @@ class TestIntake:
 
         def record(view: Store, first: int) -> None:
             for number in range(first, first + 10):
-                assert view.intake.record(received(number), Outcome.STORED) is Outcome.STORED
+                assert view.intake.record(received(number)) is Outcome.STORED
 
         at_once(*(lambda v=view, f=100 * i: record(v, f) for i, view in enumerate(views)))
         counts = store.counts()
@@ -138,13 +138,13 @@ class TestIntake:
         uid = made.instances[0].sop_instance_uid
         assert store.intake.known(uid) == (Outcome.OWN, "")
         own = received(SOPInstanceUID=uid, SeriesInstanceUID="2.25.77")
-        assert store.intake.record(own, Outcome.OWN) is Outcome.OWN
+        assert store.intake.record(own) is Outcome.OWN
         assert store.counts() == {**before, "journal": before["journal"] + 1}
 
     def test_a_record_that_fails_leaves_nothing(self, store: Store) -> None:
         before = store.counts()
         with failing_at(store, "INSERT INTO journal"), pytest.raises(Injected):
-            store.intake.record(received(1), Outcome.STORED)
+            store.intake.record(received(1))
         assert store.counts() == before
 
     def test_one_patient_is_told_once_to_be_another(self, store: Store) -> None:
@@ -175,7 +175,7 @@ class TestAssociations:
             intake.association_opened(name, "modality")
         for number, name in enumerate(("a1", "a2", "a3")):
             one = received(number)
-            intake.record(replace(one, association_id=name), Outcome.STORED)
+            intake.record(replace(one, association_id=name))
         intake.association_ended("a1", released=True)
         intake.association_ended("a2", released=False)
         (series,) = intake.open_series()
@@ -233,7 +233,7 @@ class TestSeries:
     def test_a_duplicate_opens_nothing(self, store: Store) -> None:
         (one,) = store.receive(1)
         store.dispatch()
-        store.intake.record(one, Outcome.DUPLICATE)
+        store.intake.record(one)
         assert store.intake.open_series() == []
 
 
@@ -792,9 +792,9 @@ class TestFailure:
         hasty = store.another()
         with store.database.transaction():
             with pytest.raises(OutOfResources):
-                hasty.intake.record(received(1), Outcome.STORED)
+                hasty.intake.record(received(1))
             assert hasty.intake.known("2.25.3001") is None  # reading waits for nobody
-        assert hasty.intake.record(received(1), Outcome.STORED) is Outcome.STORED
+        assert hasty.intake.record(received(1)) is Outcome.STORED
 
     def test_an_error_quotes_no_patient(self, store: Store) -> None:
         store.receive(1)

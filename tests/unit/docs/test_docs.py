@@ -24,6 +24,7 @@ from tests.unit.docs.reasons import reason_codes
 TABLES: dict[str, type[BaseModel]] = {
     "[node]": settings.NodeTable,
     "[listener]": settings.ListenerTable,
+    "[listener.tls]": settings.TlsTable,
     "[queue]": settings.QueueTable,
     "[inference]": settings.InferenceTable,
     "[web]": settings.WebTable,
@@ -43,7 +44,7 @@ def default(field: FieldInfo, key: str) -> str:
             return "none"
         case str():
             return f'`"{value}"`'
-        case ():
+        case () | frozenset():
             return "`[]`"
         case _:
             return "the shipped models" if key == "models" else f"`{value}`"
@@ -60,7 +61,7 @@ def test_every_setting_has_its_row_with_its_default(table: str) -> None:
 
 def test_no_table_of_the_configuration_is_left_out() -> None:
     names = {f"[{name}]" for name in settings.Settings.model_fields} - {"[peer]", "[rule]"}
-    assert names | {"[[peer]]", "[peer.fhir]", "[[rule]]"} == set(TABLES)
+    assert names | {"[listener.tls]", "[[peer]]", "[peer.fhir]", "[[rule]]"} == set(TABLES)
 
 
 def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -16,7 +16,8 @@ from node.core.job import (
     Readiness,
     ResultSet,
 )
-from node.core.study import Header, Outcome, Received, StoredSeries
+from node.core.reception import Known, classify
+from node.core.study import Outcome, Received, StoredSeries
 from node.errors import LeaseLost
 
 Call = tuple[Any, ...]
@@ -29,12 +30,6 @@ class MemoryFiles:
     root: Path
     calls: list[Call] = field(default_factory=list)
     failure: Exception | None = None
-
-    def keep(self, header: Header, data: bytes, digest: str) -> str:
-        if self.failure is not None:
-            raise self.failure
-        self.calls.append(("keep", header.sop_instance_uid, digest))
-        return f"{header.sop_instance_uid}.{digest[:4]}"
 
     def keep_result(self, folder: str, name: str, data: bytes) -> str:
         if self.failure is not None:
@@ -54,21 +49,23 @@ class MemoryIntake:
     """`Intake` that knows what it is told to know."""
 
     calls: list[Call] = field(default_factory=list)
-    held: dict[str, tuple[Outcome, str]] = field(default_factory=dict)
-    recorded: Outcome | None = None
+    held: dict[str, Known] = field(default_factory=dict)
     failure: Exception | None = None
     open: list[StoredSeries] = field(default_factory=list)
     closed: list[StoredSeries] = field(default_factory=list)
     closes: bool = True
 
-    def known(self, sop_instance_uid: str) -> tuple[Outcome, str] | None:
+    def known(self, sop_instance_uid: str) -> Known | None:
         return self.held.get(sop_instance_uid)
 
-    def record(self, received: Received, outcome: Outcome) -> Outcome:
+    def record(self, received: Received) -> Outcome:
         if self.failure is not None:
             raise self.failure
-        self.calls.append(("record", received, outcome))
-        return self.recorded or outcome
+        self.calls.append(("record", received))
+        return classify(self.known(received.header.sop_instance_uid), received.digest)
+
+    def peer_of(self, association_id: str) -> str:
+        return {"a1": "modality"}.get(association_id, "")
 
     def association_opened(self, association_id: str, peer: str) -> None:
         self.calls.append(("opened", association_id, peer))

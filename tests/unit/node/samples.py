@@ -1,9 +1,10 @@
 """Instances, series and jobs of fictional patients, small enough to read in a test."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from io import BytesIO
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
@@ -20,7 +21,7 @@ from node.core.job import (
     ResultInstance,
     ResultSet,
 )
-from node.core.study import Arrival, Header, Received, SeriesState, StoredSeries
+from node.core.study import Arrival, Header, Incoming, Received, SeriesState, StoredSeries
 from node.dicom.header import read_header
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -84,21 +85,74 @@ def encoded(dataset: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def arrival(number: int = 1, *, peer: str = "modality", **attributes: Any) -> Arrival:
-    """One instance as it came over association ``a1``."""
+@dataclass
+class MemoryFile:
+    """A file that is being received, in memory, with a note of every call in its order."""
+
+    data: bytes
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
+    failure: Exception | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def write(self, part: bytes | memoryview) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.data += bytes(part)
+
+    @contextmanager
+    def reading(self) -> Iterator[BinaryIO]:
+        yield BytesIO(self.data)
+
+    def keep(self, header: Header, digest: str) -> str:
+        if self.failure is not None:
+            raise self.failure
+        self.calls.append(("keep", header.sop_instance_uid, digest))
+        return f"{header.sop_instance_uid}.{digest[:4]}"
+
+    def settle(self) -> None:
+        self.calls.append(("settle",))
+
+    def withdraw(self) -> None:
+        self.calls.append(("withdraw",))
+
+    def discard(self) -> None:
+        self.calls.append(("discard",))
+
+
+def header_of(data: bytes) -> Header:
+    """Return the head of a file."""
+    return read_header(BytesIO(data))
+
+
+def digest_of(data: bytes) -> str:
+    """Return the digest of a file's data set."""
+    return data_set_digest(BytesIO(data))
+
+
+def arrival(
+    number: int = 1, *, peer: str = "modality", file: Incoming | None = None, **attributes: Any
+) -> Arrival:
+    """One instance as it came over association ``a1``, in memory or in `file`."""
     data = dicom(number, **attributes)
-    return Arrival(header=read_header(data), data=data, association_id="a1", peer=peer)
+    lies = file or MemoryFile(b"")
+    lies.write(data)
+    return Arrival(
+        header=header_of(data), digest=digest_of(data), file=lies, association_id="a1", peer=peer
+    )
 
 
 def received(number: int = 1, *, peer: str = "modality", **attributes: Any) -> Received:
     """One instance as it lies on the disk."""
     one = arrival(number, peer=peer, **attributes)
-    digest = data_set_digest(one.data)
+    digest = one.digest
     header: Header = one.header
     return Received(
         header=header,
         path=f"instances/{header.sop_instance_uid}.{digest[:16]}.dcm",
-        size=len(one.data),
+        size=one.file.size,
         digest=digest,
         association_id=one.association_id,
         peer=peer,

@@ -38,7 +38,8 @@ class Node:
 
     def take(self, *numbers: int) -> None:
         for number in numbers:
-            receive(arrival(number), self.files, self.store.intake)
+            file = self.files.incoming("a1")
+            receive(arrival(number, file=file), self.store.intake)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from node.core import identifiers
-from node.core.identifiers import data_set_digest, input_digest, is_uid, new_uid
-from tests.unit.node.samples import dicom
+from node.core.identifiers import input_digest, is_uid, new_uid
+from tests.unit.node.samples import dicom, digest_of
 
 
 @pytest.mark.parametrize("text", ["1.2", "0.0", "1.2.840.10008.1.2", "2.25.0", "1." + "2" * 62])
@@ -56,9 +56,9 @@ def test_the_digest_is_that_of_the_data_set_alone() -> None:
     start = data.index(b"DICM") + 4
     group_length = int.from_bytes(data[start + 8 : start + 12], "little")
     body = data[start + 12 + group_length :]
-    assert data_set_digest(data) == hashlib.sha256(body).hexdigest()
-    assert data_set_digest(b"\1" * 128 + data[128:]) == data_set_digest(data)
-    assert data_set_digest(data[:-1] + b"\xff") != data_set_digest(data)
+    assert digest_of(data) == hashlib.sha256(body).hexdigest()
+    assert digest_of(b"\1" * 128 + data[128:]) == digest_of(data)
+    assert digest_of(data[:-1] + b"\xff") != digest_of(data)
 
 
 def test_the_digest_of_inputs_knows_no_order_and_every_content() -> None:

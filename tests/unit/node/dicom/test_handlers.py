@@ -1,60 +1,46 @@
-import socket
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from pynetdicom import evt
-from pynetdicom.events import InterventionEvent
 
 from node.core.study import Arrival, Outcome
-from node.dicom.handlers import Handlers
-from node.errors import NotUnderstood, OutOfResources, Rejected
-from tests.unit.node.samples import MR, dicom
+from node.dicom.admission import DRAINING, Admission, Caller
+from node.dicom.command_set import StoreRequest
+from node.dicom.handlers import Handlers, Taking
+from node.errors import OutOfResources
+from tests.unit.node.dicom.test_admission import Association, Room
+from tests.unit.node.dicom.test_reception import EXPLICIT, data_set, send
+from tests.unit.node.samples import MR, MemoryFile, dicom
 
-
-@dataclass(eq=False)
-class Requestor:
-    ae_title: str = "MODALITY"
-
-
-@dataclass(eq=False)
-class Association:
-    requestor: Requestor = field(default_factory=Requestor)
+REQUEST = StoreRequest(message_id=1, sop_class_uid=MR, sop_instance_uid="2.25.3001")
 
 
 @dataclass
-class Request:
-    AffectedSOPClassUID: str = MR
-    AffectedSOPInstanceUID: str = "2.25.3001"
-
-
-@dataclass
-class StoreEvent:
+class Happened:
     """What pynetdicom gives a handler, as far as ours look at it."""
 
-    assoc: Association = field(default_factory=Association)
-    data: bytes = field(default_factory=dicom)
-    request: Request = field(default_factory=Request)
-
-    def encoded_dataset(self) -> bytes:
-        return self.data
+    assoc: Association
 
 
 @dataclass
 class Node:
     """What stands behind the listener, with its failures."""
 
-    failure: Exception | None = None
     no_database: bool = False
+    room: Room = field(default_factory=Room)
     received: list[Arrival] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
     opened: list[tuple[str, str]] = field(default_factory=list)
     ended: list[tuple[str, bool]] = field(default_factory=list)
 
     def receive(self, arrival: Arrival) -> Outcome:
-        if self.failure is not None:
-            raise self.failure
         self.received.append(arrival)
         return Outcome.STORED
+
+    def incoming(self, association_id: str) -> MemoryFile:
+        self.files.append(association_id)
+        return MemoryFile(b"")
 
     def open(self, association_id: str, peer: str) -> None:
         if self.no_database:
@@ -67,10 +53,17 @@ class Node:
         self.ended.append((association_id, released))
 
     def handlers(self) -> Handlers:
+        self.admission = Admission(
+            ae_title="OVERREAD",
+            callers={"MODALITY": Caller(), "PACS": Caller()},
+            room=self.room,
+            maximum_associations=5,
+        )
         return Handlers(
-            receive=self.receive,
-            opened=self.open,
-            ended=self.end,
+            taking=Taking(
+                incoming=self.incoming, receive=self.receive, opened=self.open, ended=self.end
+            ),
+            admission=self.admission,
             peers={"MODALITY": "modality", "PACS": "archive"},
         )
 
@@ -80,78 +73,45 @@ def node() -> Node:
     return Node()
 
 
-def test_an_instance_that_is_safe_is_answered_success(node: Node) -> None:
-    event = StoreEvent()
-    assert node.handlers().store(event) == 0x0000
-    (arrival,) = node.received
-    assert arrival.data == event.data
-    assert arrival.peer == "modality"
-    assert arrival.header.sop_instance_uid == "2.25.3001"
-    assert node.opened == [(arrival.association_id, "modality")]
-
-
-@pytest.mark.parametrize(
-    ("failure", "status"), [(OutOfResources("disk"), 0xA700), (NotUnderstood("bytes"), 0xC000)]
-)
-def test_what_was_not_received_is_not_success(node: Node, failure: Rejected, status: int) -> None:
-    node.failure = failure
-    assert node.handlers().store(StoreEvent()) == status
-
-
-def test_a_bug_is_not_success_either(node: Node) -> None:
-    node.failure = ZeroDivisionError()
-    with pytest.raises(ZeroDivisionError):  # pynetdicom then answers C211
-        node.handlers().store(StoreEvent())
-
-
-def test_a_data_set_that_cannot_be_read(node: Node) -> None:
-    assert node.handlers().store(StoreEvent(data=b"\0" * 200)) == 0xC000
-    assert node.received == []
-
-
-@pytest.mark.parametrize(
-    "request_", [Request(AffectedSOPClassUID="1.2.3"), Request(AffectedSOPInstanceUID="1.2.3")]
-)
-def test_a_data_set_that_is_not_what_its_command_announced(node: Node, request_: Request) -> None:
-    assert node.handlers().store(StoreEvent(request=request_)) == 0xA900
-    assert node.received == []
+def store(handlers: Handlers, assoc: Association) -> int:
+    reception: Any = handlers.begin(assoc)(REQUEST, EXPLICIT)
+    return send(reception, data_set(dicom()))
 
 
 def test_an_association_is_opened_once_and_ended_once(node: Node) -> None:
-    handlers, event = node.handlers(), StoreEvent()
+    handlers, assoc = node.handlers(), Association()
     for _ in range(3):
-        assert handlers.store(event) == 0
-    handlers.released(event)
-    handlers.broken(event)  # the connection closes after a release too
+        assert store(handlers, assoc) == 0
+    handlers.released(Happened(assoc))
+    handlers.broken(Happened(assoc))  # the connection closes after a release too
     (opened,) = node.opened
     assert node.ended == [(opened[0], True)]
-    assert {arrival.association_id for arrival in node.received} == {opened[0]}
+    assert {arrival.association_id for arrival in node.received} == {opened[0]} == set(node.files)
 
 
 def test_an_association_that_breaks(node: Node) -> None:
-    handlers, event = node.handlers(), StoreEvent()
-    handlers.store(event)
-    handlers.broken(event)
-    handlers.broken(event)
+    handlers, assoc = node.handlers(), Association()
+    store(handlers, assoc)
+    handlers.broken(Happened(assoc))
+    handlers.broken(Happened(assoc))
     assert node.ended == [(node.opened[0][0], False)]
 
 
 def test_an_association_that_brought_nothing_is_nobodys_business(node: Node) -> None:
-    handlers, event = node.handlers(), StoreEvent()
-    assert handlers.echo(event) == 0x0000
-    handlers.released(event)
+    handlers, assoc = node.handlers(), Association()
+    assert handlers.echo(Happened(assoc)) == 0x0000
+    handlers.released(Happened(assoc))
     assert node.opened == []
     assert node.ended == []
 
 
 def test_two_associations_of_two_peers(node: Node) -> None:
     handlers = node.handlers()
-    first = StoreEvent()
-    second = StoreEvent(assoc=Association(Requestor(" PACS ")))
-    handlers.store(first)
-    handlers.store(second)
-    handlers.released(second)
-    handlers.broken(first)
+    first, second = Association(), Association(calling=" PACS ")
+    store(handlers, first)
+    store(handlers, second)
+    handlers.released(Happened(second))
+    handlers.broken(Happened(first))
     (one, one_peer), (two, two_peer) = node.opened
     assert (one_peer, two_peer) == ("modality", "archive")
     assert node.ended == [(two, True), (one, False)]
@@ -159,68 +119,45 @@ def test_two_associations_of_two_peers(node: Node) -> None:
 
 
 def test_without_a_database_nothing_is_taken_and_the_next_try_starts_anew(node: Node) -> None:
-    handlers, event = node.handlers(), StoreEvent()
+    handlers, assoc = node.handlers(), Association()
     node.no_database = True
-    assert handlers.store(event) == 0xA700
+    assert store(handlers, assoc) == 0xA700
     assert node.received == []
     node.no_database = False
-    assert handlers.store(event) == 0
+    assert store(handlers, assoc) == 0
     assert len(node.opened) == 1
 
 
+def test_a_full_disk_takes_nothing(node: Node) -> None:
+    node.room.full = True
+    assert store(node.handlers(), Association()) == 0xA700
+    assert node.files == []
+
+
 def test_an_end_that_cannot_be_recorded_ends_nothing_else(node: Node) -> None:
-    handlers, event = node.handlers(), StoreEvent()
-    handlers.store(event)
+    handlers, assoc = node.handlers(), Association()
+    store(handlers, assoc)
     node.no_database = True
-    handlers.released(event)
+    handlers.released(Happened(assoc))
     assert node.ended == []
+
+
+def test_an_association_that_may_not_come_in_is_told_so(node: Node) -> None:
+    handlers, assoc = node.handlers(), Association()
+    handlers.requested(Happened(assoc))
+    assert assoc.rejected == []
+    node.admission.draining = True
+    handlers.requested(Happened(assoc))
+    assert assoc.rejected == [(DRAINING.result, DRAINING.source, DRAINING.diagnostic)]
+    assert assoc.killed
 
 
 def test_every_event_that_is_needed_is_bound(node: Node) -> None:
     bound: dict[Any, Any] = dict(node.handlers().bindings())
-    assert {evt.EVT_C_ECHO, evt.EVT_C_STORE, evt.EVT_RELEASED, evt.EVT_ABORTED} <= set(bound)
-    assert evt.EVT_CONN_CLOSE in bound
-    assert isinstance(evt.EVT_C_STORE, InterventionEvent)
-
-
-@dataclass
-class Transport:
-    socket: Any
-
-
-@dataclass
-class Dul:
-    socket: Transport | None
-
-
-@dataclass
-class Wired:
-    dul: Dul
-
-
-@dataclass
-class WireEvent:
-    assoc: Wired
-
-
-def test_answers_do_not_wait_on_the_wire(node: Node) -> None:
-    noted: list[tuple[int, int, int]] = []
-
-    class Noting:
-        def setsockopt(self, level: int, option: int, value: int) -> None:
-            noted.append((level, option, value))
-
-    event = WireEvent(Wired(Dul(Transport(Noting()))))
-    node.handlers().connected(event)
-    node.handlers().acknowledge(event)
-    assert noted == [
-        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-        (socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1),
-    ]
-
-
-@pytest.mark.parametrize("transport", [None, Transport(None)])
-def test_a_connection_that_is_gone_needs_no_acknowledgement(
-    node: Node, transport: Transport | None
-) -> None:
-    node.handlers().acknowledge(WireEvent(Wired(Dul(transport))))
+    assert set(bound) == {
+        evt.EVT_REQUESTED,
+        evt.EVT_C_ECHO,
+        evt.EVT_RELEASED,
+        evt.EVT_ABORTED,
+        evt.EVT_CONN_CLOSE,
+    }

@@ -1,4 +1,5 @@
 import random
+import tracemalloc
 import warnings
 from io import BytesIO
 from typing import Any
@@ -10,15 +11,14 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEnd
 
 from node.core.identifiers import is_uid
 from node.core.study import HEADER_KEYWORDS
-from node.dicom.header import read_header
 from node.errors import NotUnderstood
-from tests.unit.node.samples import MR, PATIENT, SECRETS, SERIES, STUDY, dicom
+from tests.unit.node.samples import MR, PATIENT, SECRETS, SERIES, STUDY, dicom, header_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # pydicom's, about the wrong values sent here
 
 
 def test_what_identifies_an_instance() -> None:
-    header = read_header(dicom(7))
+    header = header_of(dicom(7))
     assert header.sop_class_uid == MR
     assert header.sop_instance_uid == "2.25.3007"
     assert header.series_instance_uid == SERIES
@@ -29,7 +29,7 @@ def test_what_identifies_an_instance() -> None:
 
 
 def test_values_are_plain() -> None:
-    values = read_header(dicom(7, ImageType=["ORIGINAL", "PRIMARY"], EchoTime="2.98")).values
+    values = header_of(dicom(7, ImageType=["ORIGINAL", "PRIMARY"], EchoTime="2.98")).values
     assert values["ImagePositionPatient"] == [0.0, 0.0, 7.0]
     assert values["InstanceNumber"] == 7
     assert values["EchoTime"] == 2.98
@@ -39,12 +39,12 @@ def test_values_are_plain() -> None:
 
 
 def test_absent_and_empty_values_are_left_out() -> None:
-    values = read_header(dicom(PatientSex="", IssuerOfPatientID=None, EchoTime=None)).values
+    values = header_of(dicom(PatientSex="", IssuerOfPatientID=None, EchoTime=None)).values
     assert not {"PatientSex", "IssuerOfPatientID", "EchoTime"} & set(values)
 
 
 def test_padding_does_not_belong_to_a_value() -> None:
-    assert read_header(dicom(PatientID="OVR 1 ")).values["PatientID"] == "OVR 1"
+    assert header_of(dicom(PatientID="OVR 1 ")).values["PatientID"] == "OVR 1"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_padding_does_not_belong_to_a_value() -> None:
     ],
 )
 def test_names_are_decoded(character_set: Any, name: str) -> None:
-    header = read_header(dicom(SpecificCharacterSet=character_set, PatientName=name))
+    header = header_of(dicom(SpecificCharacterSet=character_set, PatientName=name))
     assert header.values["PatientName"] == name
 
 
@@ -69,7 +69,7 @@ def test_an_unknown_character_set_is_no_reason_to_refuse(character_set: str) -> 
     padded = character_set + " " * (len(character_set) % 2)
     wrong = data.replace(_string(b"CS", "ISO_IR 192"), _string(b"CS", padded))
     assert wrong != data
-    assert read_header(wrong).values["PatientID"] == PATIENT["PatientID"]
+    assert header_of(wrong).values["PatientID"] == PATIENT["PatientID"]
 
 
 def _string(vr: bytes, text: str) -> bytes:
@@ -93,14 +93,14 @@ def test_a_value_that_breaks_its_representation_is_no_reason_to_refuse(
 ) -> None:
     data = dicom(1, **{keyword: right})
     assert data.count(right.encode()) >= 1
-    header = read_header(data.replace(right.encode(), wrong))
+    header = header_of(data.replace(right.encode(), wrong))
     assert header.sop_instance_uid == "2.25.3001"
     assert header.values["PatientID"] == PATIENT["PatientID"]
 
 
 def test_pixels_are_not_read() -> None:
     whole = dicom(PixelData=b"\0" * 32, BitsAllocated=16, SamplesPerPixel=1)
-    assert read_header(whole[:-20]).sop_instance_uid == "2.25.3001"
+    assert header_of(whole[:-20]).sop_instance_uid == "2.25.3001"
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
@@ -109,7 +109,7 @@ def test_other_transfer_syntaxes(syntax: UID) -> None:
     dataset.file_meta.TransferSyntaxUID = syntax
     buffer = BytesIO()
     dcmwrite(buffer, dataset, implicit_vr=syntax.is_implicit_VR, little_endian=True)
-    header = read_header(buffer.getvalue())
+    header = header_of(buffer.getvalue())
     assert header.transfer_syntax_uid == str(syntax)
     assert header.identity == PATIENT
 
@@ -123,7 +123,7 @@ def test_without_a_valid_uid_nothing_is_taken(keyword: str, uid: str | None) -> 
         warnings.simplefilter("ignore")
         data = dicom(1, **{keyword: uid})
     with pytest.raises(NotUnderstood, match=keyword):
-        read_header(data)
+        header_of(data)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_without_a_valid_uid_nothing_is_taken(keyword: str, uid: str | None) -> 
 )
 def test_garbage_and_fragments_are_not_understood(data: bytes) -> None:
     with pytest.raises(NotUnderstood):
-        read_header(data)
+        header_of(data)
 
 
 def test_a_deflated_data_set_that_is_none() -> None:
@@ -153,7 +153,7 @@ def test_a_deflated_data_set_that_is_none() -> None:
     data = buffer.getvalue()
     start = 144 + int.from_bytes(data[140:144], "little")
     with pytest.raises(NotUnderstood):
-        read_header(data[:start] + b"\xff" * (len(data) - start))
+        header_of(data[:start] + b"\xff" * (len(data) - start))
 
 
 def test_damaged_files_are_understood_or_refused() -> None:
@@ -165,9 +165,7 @@ def test_damaged_files_are_understood_or_refused() -> None:
         for _ in range(chance.randint(1, 8)):
             data[chance.randrange(132, len(data))] = chance.randrange(256)
         try:
-            header = read_header(
-                bytes(data[: chance.choice((len(data), chance.randint(132, 900)))])
-            )
+            header = header_of(bytes(data[: chance.choice((len(data), chance.randint(132, 900)))]))
         except NotUnderstood as error:
             refusals.add(str(error))
         else:
@@ -181,19 +179,36 @@ def test_damaged_files_are_understood_or_refused() -> None:
 def test_a_refusal_quotes_nothing() -> None:
     data = dicom(StudyInstanceUID=None, PatientName="Muster^Erika")
     with pytest.raises(NotUnderstood) as refused:
-        read_header(data)
+        header_of(data)
     assert "Muster" not in str(refused.value)
 
 
 @pytest.mark.parametrize(("modality", "image"), [("MR", True), ("SR", False), ("SEG", False)])
 def test_objects_about_images_are_no_images(modality: str, image: bool) -> None:
-    assert read_header(dicom(Modality=modality)).is_image is image
+    assert header_of(dicom(Modality=modality)).is_image is image
 
 
 def test_a_nested_data_set_does_not_answer_for_its_parent() -> None:
     inner = Dataset()
     inner.PatientID = "SOMEBODY-ELSE"
     inner.StudyInstanceUID = "1.2.3"
-    header = read_header(dicom(ReferencedStudySequence=[inner]))
+    header = header_of(dicom(ReferencedStudySequence=[inner]))
     assert header.identity["PatientID"] == PATIENT["PatientID"]
     assert header.study_instance_uid == STUDY
+
+
+def test_a_bomb_is_inflated_no_further_than_its_header() -> None:
+    """A hundred megabytes that are a hundred kilobytes on the wire."""
+    dataset = dcmread(BytesIO(dicom(BitsAllocated=8)))
+    dataset.add_new(0x7FE00010, "OB", bytes(100 << 20))
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    buffer = BytesIO()
+    dcmwrite(buffer, dataset, implicit_vr=False, little_endian=True)
+    whole = buffer.getvalue()
+    del dataset
+    tracemalloc.start()
+    header = header_of(whole)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert header.identity == PATIENT
+    assert peak < 8 << 20

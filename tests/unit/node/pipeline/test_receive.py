@@ -1,16 +1,13 @@
-from pathlib import Path
-
 import pytest
 
-from node.core.identifiers import data_set_digest
 from node.core.study import Outcome
 from node.errors import OutOfResources
-from node.pipeline.receive import receive
-from tests.unit.node.doubles import Call, MemoryFiles, MemoryIntake
-from tests.unit.node.samples import arrival
+from node.pipeline.receive import receive, recover
+from tests.unit.node.doubles import Call, MemoryIntake
+from tests.unit.node.samples import MemoryFile, arrival, digest_of, header_of
 
 UID = "2.25.3001"
-DIGEST = data_set_digest(arrival().data)
+DIGEST = arrival().digest
 
 
 @pytest.fixture
@@ -19,8 +16,8 @@ def calls() -> list[Call]:
 
 
 @pytest.fixture
-def files(tmp_path: Path, calls: list[Call]) -> MemoryFiles:
-    return MemoryFiles(root=tmp_path, calls=calls)
+def file(calls: list[Call]) -> MemoryFile:
+    return MemoryFile(b"", calls)
 
 
 @pytest.fixture
@@ -29,64 +26,80 @@ def intake(calls: list[Call]) -> MemoryIntake:
 
 
 def test_the_file_is_durable_before_the_record(
-    files: MemoryFiles, intake: MemoryIntake, calls: list[Call]
+    file: MemoryFile, intake: MemoryIntake, calls: list[Call]
 ) -> None:
-    one = arrival()
-    assert receive(one, files, intake) is Outcome.STORED
-    assert [call[0] for call in calls] == ["keep", "record"]
-    _, received, outcome = calls[1]
-    assert outcome is Outcome.STORED
+    assert receive(arrival(file=file), intake) is Outcome.STORED
+    assert [call[0] for call in calls] == ["keep", "record", "settle"]
+    _, received = calls[1]
     assert received.path == f"{UID}.{DIGEST[:4]}"
     assert received.digest == DIGEST
-    assert received.size == len(one.data)
+    assert received.size == len(file.data)
     assert (received.association_id, received.peer) == ("a1", "modality")
 
 
-def test_a_disk_that_refuses_leaves_no_record(files: MemoryFiles, intake: MemoryIntake) -> None:
-    files.failure = OutOfResources("disk")
+def test_a_disk_that_refuses_leaves_no_record(
+    file: MemoryFile, intake: MemoryIntake, calls: list[Call]
+) -> None:
+    one = arrival(file=file)
+    file.failure = OutOfResources("disk")
     with pytest.raises(OutOfResources):
-        receive(arrival(), files, intake)
-    assert intake.calls == []
+        receive(one, intake)
+    assert calls == []
 
 
-def test_a_database_that_refuses_is_not_success(files: MemoryFiles, intake: MemoryIntake) -> None:
+def test_a_database_that_refuses_is_not_success_and_keeps_the_first_name_of_the_file(
+    file: MemoryFile, intake: MemoryIntake, calls: list[Call]
+) -> None:
     intake.failure = OutOfResources("database")
     with pytest.raises(OutOfResources):
-        receive(arrival(), files, intake)
+        receive(arrival(file=file), intake)
+    assert [call[0] for call in calls] == ["keep"]  # what a start-up then finds
 
 
 @pytest.mark.parametrize(
-    ("held", "outcome", "kept"),
+    ("held", "outcome", "end"),
     [
-        ((Outcome.OWN, ""), Outcome.OWN, False),
-        ((Outcome.STORED, DIGEST), Outcome.DUPLICATE, False),
-        ((Outcome.STORED, "0" * 64), Outcome.CONFLICT, True),
+        ((Outcome.OWN, ""), Outcome.OWN, "withdraw"),
+        ((Outcome.STORED, DIGEST), Outcome.DUPLICATE, "settle"),
+        ((Outcome.STORED, "0" * 64), Outcome.CONFLICT, "settle"),
     ],
 )
 def test_a_uid_that_is_known(
-    files: MemoryFiles,
+    file: MemoryFile,
     intake: MemoryIntake,
+    calls: list[Call],
     held: tuple[Outcome, str],
     outcome: Outcome,
-    kept: bool,
+    end: str,
 ) -> None:
     intake.held[UID] = held
-    assert receive(arrival(), files, intake) is outcome
-    assert [call[0] for call in intake.calls] == (["keep"] if kept else []) + ["record"]
-    received = intake.calls[-1][1]
-    assert bool(received.path) is kept
+    assert receive(arrival(file=file), intake) is outcome
+    assert calls[-1] == (end,)
 
 
-def test_an_association_that_was_faster_is_believed(
-    files: MemoryFiles, intake: MemoryIntake
+def test_the_same_object_with_another_file_meta_is_the_same_object() -> None:
+    file = MemoryFile(b"")
+    arrival(file=file)
+    assert digest_of(b"\1" * 128 + file.data[128:]) == digest_of(file.data) == DIGEST
+
+
+def test_a_start_up_records_what_was_durable_and_not_recorded(
+    intake: MemoryIntake, calls: list[Call]
 ) -> None:
-    intake.recorded = Outcome.DUPLICATE
-    assert receive(arrival(), files, intake) is Outcome.DUPLICATE
+    files = [MemoryFile(b"", calls), MemoryFile(b"", calls)]
+    for number, file in enumerate(files, 1):
+        arrival(number, file=file)
 
+    class Left:
+        def left_over(self) -> list[tuple[str, MemoryFile]]:
+            return [("a1", files[0]), ("nobody knows it", files[1])]
 
-def test_the_same_object_with_another_file_meta_is_the_same_object(
-    files: MemoryFiles, intake: MemoryIntake
-) -> None:
-    one = arrival()
-    digests = {data_set_digest(data) for data in (one.data, b"\1" * 128 + one.data[128:])}
-    assert digests == {DIGEST}
+    def read(source: object) -> object:
+        return header_of(source.read())  # type: ignore[attr-defined]
+
+    assert recover(Left(), intake, read) == 2  # type: ignore[arg-type]
+    recorded = [call[1] for call in calls if call[0] == "record"]
+    assert [(one.digest, one.peer) for one in recorded] == [
+        (digest_of(files[0].data), "modality"),
+        (digest_of(files[1].data), ""),
+    ]

@@ -1,7 +1,6 @@
 import errno
 import os
 import stat
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,19 +42,27 @@ class Synced:
 @pytest.fixture
 def synced(files: FileStore, monkeypatch: pytest.MonkeyPatch) -> Synced:
     spy = Synced(files.root, os.fsync)
-    monkeypatch.setattr("node.store.files.os.fsync", spy)
+    monkeypatch.setattr("node.store.durable.os.fsync", spy)
     return spy
 
 
 def kept(files: FileStore, data: bytes = b"whole", digest: str = DIGEST) -> str:
-    return files.keep(arrival().header, data, digest)
+    file = files.incoming("a1")
+    try:
+        file.write(data)
+        path = file.keep(arrival().header, digest)
+    except OutOfResources:
+        file.discard()
+        raise
+    file.settle()
+    return path
 
 
 def test_a_file_lies_under_its_study_series_and_instance(files: FileStore) -> None:
     path = kept(files)
     assert path == f"instances/{STUDY}/{SERIES}/2.25.3001.0123456789abcdef.dcm"
     assert (files.root / path).read_bytes() == b"whole"
-    assert list((files.root / "incoming").iterdir()) == []
+    assert list((files.root / "incoming" / "0").iterdir()) == []
 
 
 def test_file_and_every_new_folder_are_synced_before_the_path_is_told(
@@ -75,7 +82,7 @@ def test_a_folder_that_somebody_else_made_is_synced_once(files: FileStore, synce
     assert ("files/instances", [STUDY]) in synced.seen
     assert (f"files/instances/{STUDY}", [SERIES]) in synced.seen
     synced.seen.clear()
-    kept(files)
+    kept(files, digest="f" * 64)
     assert [what for what, _ in synced.seen] == ["file", f"files/instances/{STUDY}/{SERIES}"]
 
 
@@ -96,11 +103,11 @@ def test_a_disk_that_takes_no_more(
     def fail(*_: Any) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(f"node.store.files.os.{call}", fail)
+    monkeypatch.setattr(f"node.store.durable.os.{call}", fail)
     with pytest.raises(OutOfResources, match=os.strerror(number)):
         kept(files)
     monkeypatch.undo()
-    assert list((files.root / "incoming").iterdir()) == []
+    assert list((files.root / "incoming" / "0").iterdir()) == []
 
 
 def test_a_write_that_fails_leaves_the_old_content(
@@ -111,7 +118,7 @@ def test_a_write_that_fails_leaves_the_old_content(
     def fail(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("node.store.files.os.fsync", fail)
+    monkeypatch.setattr("node.store.durable.os.fsync", fail)
     with pytest.raises(OutOfResources):
         kept(files, b"newer")
     assert path.read_bytes() == b"old"
@@ -124,23 +131,82 @@ def test_two_contents_under_one_uid_stand_beside_each_other(files: FileStore) ->
     assert (files.root / second).read_bytes() == b"second"
 
 
+def test_the_same_content_again_leaves_the_first_file(files: FileStore, synced: Synced) -> None:
+    path = files.root / kept(files, b"whole")
+    first = path.stat().st_ino
+    synced.seen.clear()
+    kept(files, b"whole")
+    assert path.stat().st_ino == first
+    # whoever linked it may not have synced it yet
+    assert [what for what, _ in synced.seen].count("file") == 2
+
+
 def test_a_reader_never_sees_half_a_file(files: FileStore) -> None:
-    contents = [bytes([number]) * 50_000 for number in range(8)]
-    path = files.root / kept(files, contents[0])
-    seen: set[bytes] = set()
-    done = threading.Event()
+    file = files.incoming("a1")
+    file.write(b"half")
+    assert list((files.root / "instances").rglob("*.dcm")) == []
+    file.write(b" and half")
+    path = files.root / file.keep(arrival().header, DIGEST)
+    assert path.read_bytes() == b"half and half"
 
-    def read() -> None:
-        while not done.is_set():
-            seen.add(path.read_bytes())
 
-    reader = threading.Thread(target=read)
-    reader.start()
-    for content in contents:
-        kept(files, content)
-    done.set()
-    reader.join()
-    assert seen <= set(contents)
+def test_a_file_that_was_not_taken_is_gone(files: FileStore) -> None:
+    file = files.incoming("a1")
+    file.write(b"half")
+    file.discard()
+    file.discard()
+    assert list(files.root.rglob("a1.*")) == []
+
+
+def test_a_result_of_ours_that_comes_back_is_not_kept_twice(files: FileStore) -> None:
+    file = files.incoming("a1")
+    file.write(b"ours")
+    path = files.root / file.keep(arrival().header, DIGEST)
+    file.withdraw()
+    assert not path.exists()
+    assert list(files.root.rglob("a1.*")) == []
+
+
+def test_a_file_of_somebody_else_is_never_withdrawn(files: FileStore) -> None:
+    path = files.root / kept(files)
+    file = files.incoming("a2")
+    file.write(b"whole")
+    file.keep(arrival().header, DIGEST)
+    file.withdraw()
+    assert path.exists()
+
+
+def test_a_start_up_finds_what_has_its_name_and_removes_what_has_none(files: FileStore) -> None:
+    torn, named = files.incoming("a1"), files.incoming("a2")
+    torn.write(b"half")
+    named.write(b"whole")
+    path = files.root / named.keep(arrival().header, DIGEST)
+    later = FileStore(files.root)  # after a power cut
+    ((association_id, found),) = later.left_over()
+    assert association_id == "a2"
+    with found.reading() as source:
+        assert source.read() == b"whole"
+    assert found.keep(arrival().header, DIGEST) == str(path.relative_to(files.root))
+    found.settle()
+    assert list(later.left_over()) == []
+    assert [file.name for file in (files.root / "incoming" / "0").iterdir()] == []
+    assert path.read_bytes() == b"whole"
+
+
+def test_what_another_listener_receives_is_not_ours(files: FileStore) -> None:
+    FileStore(files.root, listener="1").incoming("a1").write(b"half")
+    assert list(files.left_over()) == []
+    assert len(list((files.root / "incoming" / "1").iterdir())) == 1
+
+
+def test_a_site_may_trade_durability_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "fast").mkdir()
+    fast = FileStore(tmp_path / "fast", durable=False)
+    kept(fast, b"first")
+    spy = Synced(fast.root, os.fsync)
+    monkeypatch.setattr("node.store.durable.os.fsync", spy)
+    kept(fast, b"second", "e" * 64)
+    assert spy.seen == []
 
 
 def test_results_of_a_claim_are_kept_and_discarded_together(files: FileStore) -> None:
@@ -152,19 +218,3 @@ def test_results_of_a_claim_are_kept_and_discarded_together(files: FileStore) ->
     assert not (files.root / path).parent.exists()
     assert (files.root / other).read_bytes() == b"other"
     assert (files.root / files.keep_result("2.25.9", "seg.dcm", b"again")).read_bytes() == b"again"
-
-
-def test_a_listener_that_starts_disturbs_no_worker(
-    files: FileStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = os.fsync
-
-    def start_a_listener(descriptor: int) -> None:
-        FileStore(files.root).clear_incoming()
-        real(descriptor)
-
-    (files.root / "incoming" / "torn").write_bytes(b"half")
-    monkeypatch.setattr("node.store.files.os.fsync", start_a_listener)
-    path = files.keep_result("2.25.9", "seg.dcm", b"seg")
-    assert (files.root / path).read_bytes() == b"seg"
-    assert not (files.root / "incoming" / "torn").exists()
