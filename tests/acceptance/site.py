@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.peers import free_port, wait_for
 from tests.peers.sekmet import MRN_SYSTEM
 
@@ -205,6 +207,16 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     """End a process without giving it a chance."""
     process.kill()
     process.wait(timeout=30)
+
+
+def kill_all(process: subprocess.Popen[bytes]) -> None:
+    """End a process and those that it started, none of them with a chance: a listener is several."""
+    started = psutil.Process(process.pid).children(recursive=True)
+    kill(process)
+    for child in started:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+    psutil.wait_procs(started, timeout=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

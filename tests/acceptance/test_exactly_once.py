@@ -24,6 +24,7 @@ from tests.acceptance.site import (
     Site,
     end,
     kill,
+    kill_all,
     peer_archive,
     peer_ehr,
     peer_source,
@@ -268,7 +269,7 @@ def test_a_listener_killed_in_the_middle_of_an_association(
     sender = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     question = "select count(*) from instance where study_instance_uid = ?"
     site.wait(lambda: site.rows(question, study.uid)[0][0] >= 5, "some images")
-    kill(hospital.listener)
+    kill_all(hospital.listener)
     assert sender.wait(timeout=60) != 0
     assert site.rows(question, study.uid)[0][0] < len(list(study.folder.iterdir()))
     hospital.listener = site.start("listener")
