@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from integrations.context import Record
     from integrations.fhir.client import FhirClient
     from integrations.pacs.peer import DicomPeer
+    from node.core.commitment import CommitmentRequest, FailureReason
     from node.core.job import Claim
-    from node.dicom.listener import Listener
+    from node.dicom.listener import Listener, Service
     from node.pipeline.deliver import Outlet
     from node.pipeline.dispatch import Routes
     from node.pipeline.translate import Source
@@ -97,7 +98,38 @@ def listener(settings: Settings) -> "Listener":
         maximum_associations=table.maximum_associations,
         idle_timeout_s=table.idle_timeout_s,
     )
-    return Listener(settings.node.ae_title, endpoint, list(peers), handlers)
+    services = _services(settings, peers)
+    return Listener(settings.node.ae_title, endpoint, list(peers), handlers, services)
+
+
+def _services(settings: Settings, peers: Mapping[str, str]) -> "list[Service]":
+    """Wire what the listener offers besides storage."""
+    from node.dicom.announcements import Announcements, Commitments
+    from node.pipeline import announce, commit
+    from node.store.announcements import AnnouncementStore
+    from node.store.commitments import CommitmentStore
+
+    opened = database(settings)
+    announced = AnnouncementStore(opened)
+    services: list[Service] = [
+        Announcements(
+            announce=lambda announcement: announce.announce(announcement, announced),
+            begin_step=lambda change: announce.begin_step(change, announced),
+            change_step=lambda change: announce.change_step(change, announced),
+            peers=peers,
+        )
+    ]
+    if settings.commitment.enabled:
+        commitments = CommitmentStore(opened, settings.queue.lease_s)
+        reachable = frozenset(peer.name for peer in settings.peer if peer.host and peer.port)
+        services.append(
+            Commitments(
+                ask=lambda request: commit.ask(request, commitments),
+                peers=peers,
+                reachable=reachable,
+            )
+        )
+    return services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +144,7 @@ class Keeping:
     quiet_of: Callable[[str], QuietTimes]
     record_for: "Callable[[Claim], Record | None]"
     source_of: "Callable[[str], Source]"
+    report_commitment: Step
 
 
 def keeper(settings: Settings) -> Keeping:
@@ -143,7 +176,40 @@ def keeper(settings: Settings) -> Keeping:
         quiet_of=lambda name: settings.peer_named(name).quiet,
         record_for=_record_for(settings),
         source_of=_source_of(settings),
+        report_commitment=_commitment_reporter(settings, opened),
     )
+
+
+def _commitment_reporter(settings: Settings, opened: "Database") -> Step:
+    """Wire the step that answers one Storage Commitment request.
+
+    Also when the service is off: what was taken while it was on is still owed.
+    """
+    from integrations.errors import Refused
+    from node.pipeline.commit import report_next
+    from node.store.commitments import CommitmentStore
+
+    store = files(settings)
+    commitments = CommitmentStore(opened, settings.queue.lease_s)
+
+    def report(request: "CommitmentRequest", failures: "Mapping[str, FailureReason]") -> None:
+        from integrations.pacs.commitment import Answer, report_commitment
+
+        peer = settings.peer_named(request.peer)
+        if not (peer.ae_title and peer.host and peer.port):
+            raise Refused("UNKNOWN-DESTINATION", f"peer {peer.name} has no address any more")
+        answers = [
+            Answer(
+                sop_class_uid=one.sop_class_uid,
+                sop_instance_uid=one.sop_instance_uid,
+                failure_reason=failures.get(one.sop_instance_uid),
+            )
+            for one in request.references
+        ]
+        report_commitment(dicom_peer(settings, peer), request.transaction_uid, answers)
+
+    hold_s = settings.commitment.hold_s
+    return lambda hold: report_next(commitments, store, report, hold, hold_s)
 
 
 def analyser(settings: Settings) -> Step:

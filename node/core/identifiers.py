@@ -4,6 +4,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Iterable
+from typing import BinaryIO
 
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 
@@ -31,6 +32,13 @@ def data_set_digest(data: bytes) -> str:
     """
     start = 144 + int.from_bytes(data[140:144], "little")
     return hashlib.sha256(memoryview(data)[start:]).hexdigest()
+
+
+def data_set_digest_of(file: BinaryIO) -> str:
+    """Return `data_set_digest` of an open file, without holding it in memory."""
+    head = file.read(144)
+    file.seek(144 + int.from_bytes(head[140:144], "little"))
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # a file is one
 
 
 def input_digest(instances: Iterable[tuple[str, str]]) -> str:

@@ -3,9 +3,10 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pynetdicom import AE, _config
+from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import ThreadedAssociationServer
 
 from node.dicom.contexts import supported_contexts
@@ -38,6 +39,16 @@ class Endpoint:
     idle_timeout_s: float
 
 
+class Service(Protocol):
+    """What the listener offers besides storage."""
+
+    def contexts(self) -> list[PresentationContext]:
+        """Return what it accepts."""
+
+    def bindings(self) -> list[Any]:
+        """Return its handlers as pynetdicom wants them."""
+
+
 class Listener:
     """Accepts associations from known peers.
 
@@ -51,6 +62,8 @@ class Listener:
         Who may call.
     handlers
         What is done.
+    services
+        What is offered besides storage.
     """
 
     def __init__(
@@ -59,6 +72,7 @@ class Listener:
         endpoint: Endpoint,
         calling_ae_titles: Sequence[str],
         handlers: Handlers,
+        services: Sequence[Service] = (),
     ) -> None:
         _config.LOG_REQUEST_IDENTIFIERS = False
         _config.LOG_RESPONSE_IDENTIFIERS = False
@@ -71,6 +85,9 @@ class Listener:
         self._ae.maximum_associations = endpoint.maximum_associations
         self._ae.network_timeout = endpoint.idle_timeout_s
         self._bindings: list[Any] = handlers.bindings()
+        for service in services:
+            self._ae.supported_contexts = [*self._ae.supported_contexts, *service.contexts()]
+            self._bindings += service.bindings()
         self._server: ThreadedAssociationServer | None = None
 
     def start(self) -> None:
