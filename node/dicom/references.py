@@ -8,6 +8,7 @@ from typing import Any
 
 from pydicom import Dataset
 from pydicom.sequence import Sequence
+from pydicom.uid import ImplicitVRLittleEndian
 
 from node.core.announcement import Announced
 from node.core.commitment import Reference
@@ -18,6 +19,24 @@ from node.errors import Declined
 
 MOST_INSTANCES = 20_000
 """In one list: more than any study has, and a bound on what one request makes us write."""
+
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+_LONG_LENGTH = {
+    b"OB",
+    b"OD",
+    b"OF",
+    b"OL",
+    b"OV",
+    b"OW",
+    b"SQ",
+    b"SV",
+    b"UC",
+    b"UN",
+    b"UR",
+    b"UT",
+    b"UV",
+}
+"""Explicit VRs with a length of four bytes (PS3.5 7.1.2)."""
 
 MOST_BYTES = 8 << 20
 """Of an encoded data set: `MOST_INSTANCES` references and what stands around them."""
@@ -39,9 +58,12 @@ def read(event: Any, encoded: str, decoded: str) -> Dataset:
     Declined
         It is too long (0213), or cannot be parsed (0110).
     """
-    data = getattr(event.request, encoded)
-    if data is not None and len(data.getvalue()) > MOST_BYTES:
+    request = getattr(event.request, encoded)
+    data = b"" if request is None else request.getvalue()
+    if len(data) > MOST_BYTES:
         raise Declined(status.RESOURCE_LIMITATION, f"a data set of more than {MOST_BYTES} bytes")
+    if _cut_off(data, implicit=event.context.transfer_syntax == ImplicitVRLittleEndian):
+        raise Declined(status.PROCESSING_FAILURE, "the data set ends inside an element")
     try:
         dataset: Dataset = getattr(event, decoded)
         for _ in dataset.iterall():  # pydicom parses late: what is damaged must show here
@@ -146,6 +168,23 @@ def first_item(dataset: Dataset, keyword: str) -> Dataset:
         It is absent (0120), empty (0121) or no sequence (0106).
     """
     return next(iter(_items(required(dataset, keyword))))
+
+
+def _cut_off(data: bytes, *, implicit: bool) -> bool:
+    """Whether a little-endian data set ends inside an element: pydicom would read a shorter UID there."""
+    at = 0
+    while at < len(data):
+        if implicit:
+            begin, width = at + 8, 4
+        elif data[at + 4 : at + 6] in _LONG_LENGTH:
+            begin, width = at + 12, 4
+        else:
+            begin, width = at + 8, 2
+        length = int.from_bytes(data[begin - width : begin], "little")
+        if width == 4 and length == _UNDEFINED_LENGTH:
+            return False  # its own delimiters tell, and pydicom looks for them
+        at = begin + length
+    return at > len(data)
 
 
 def _of_series(

@@ -282,7 +282,8 @@ commitment = Table(
 )
 """Storage Commitment transactions, and the outbox of their reports: OWED, REPORTED or PARKED.
 
-`listed` is pairs of SOP Class and SOP Instance UID; `failures` reasons by SOP Instance UID, NULL until answered.
+`listed` is pairs of SOP Class and SOP Instance UID; `failures` is reasons by SOP Instance UID, NULL until the
+answer is given.
 """
 
 commitment_held = Table(

@@ -84,9 +84,7 @@ def test_what_was_sent_is_committed_and_held(site: Site, orthanc: Orthanc) -> No
         site.wait_listening()
         orthanc.send("overread")
         found = wait_reported(ask(orthanc))
-        site.wait(
-            lambda: site.rows("select 1 from commitment where state = 'REPORTED'"), "the end"
-        )
+        site.wait(lambda: site.rows("select 1 from commitment where state = 'REPORTED'"), "the end")
     assert found["Status"] == "Success"
     assert found["Failures"] == []
     assert len(found["Success"]) == COUNT  # type: ignore[arg-type]
@@ -145,7 +143,7 @@ def test_a_keeper_that_is_killed_while_it_reports_owes_the_same_answer(
 ) -> None:
     (peer,) = (
         pid
-        for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
+        for pid in (int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit())
         if str(tmp_path / "orthanc").encode() in _command(pid)
     )
     with site.running(LISTENER):
