@@ -21,21 +21,7 @@ MOST_INSTANCES = 20_000
 """In one list: more than any study has, and a bound on what one request makes us write."""
 
 _UNDEFINED_LENGTH = 0xFFFFFFFF
-_LONG_LENGTH = {
-    b"OB",
-    b"OD",
-    b"OF",
-    b"OL",
-    b"OV",
-    b"OW",
-    b"SQ",
-    b"SV",
-    b"UC",
-    b"UN",
-    b"UR",
-    b"UT",
-    b"UV",
-}
+_LONG_LENGTH = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 """Explicit VRs with a length of four bytes (PS3.5 7.1.2)."""
 
 MOST_BYTES = 8 << 20
