@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from integrations.context import Record
     from integrations.fhir.client import FhirClient
     from integrations.pacs.peer import DicomPeer
+    from node.core.commitment import CommitmentRequest, FailureReason
     from node.core.job import Claim
-    from node.dicom.listener import Listener
+    from node.dicom.listener import Listener, Service
     from node.pipeline.deliver import Outlet
     from node.pipeline.dispatch import Routes
     from node.pipeline.translate import Source
@@ -91,6 +92,7 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
     }
     if not callers:  # an empty list would admit everybody
         raise SettingsInvalid(("peer: nobody may send: give at least one peer an ae_title",))
+    peers = {peer.ae_title: peer.name for peer in settings.peer if peer.ae_title}
     store = FileStore(settings.node.data / "files", listener=str(number), durable=table.fsync)
     intake = IntakeStore(database(settings), owner=f"listener:{table.port}:{number}")
     recovered = recover(store, intake, read_header)
@@ -111,7 +113,7 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
             ),
         ),
         admission=admission,
-        peers={peer.ae_title: peer.name for peer in settings.peer if peer.ae_title},
+        peers=peers,
     )
     endpoint = Endpoint(
         maximum_pdu_bytes=table.maximum_pdu_bytes,
@@ -120,7 +122,8 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
         handshake_timeout_s=table.handshake_timeout_s,
         tls_context=_tls(table.tls),
     )
-    return Listener(settings.node.ae_title, endpoint, admission, handlers)
+    services = _services(settings, peers)
+    return Listener(settings.node.ae_title, endpoint, admission, handlers, services)
 
 
 def _tls(table: TlsTable | None) -> Callable[[], ssl.SSLContext | None]:
@@ -137,6 +140,36 @@ def _tls(table: TlsTable | None) -> Callable[[], ssl.SSLContext | None]:
         raise SettingsInvalid((f"listener.tls: {error}",)) from error
 
 
+def _services(settings: Settings, peers: Mapping[str, str]) -> "list[Service]":
+    """Wire what the listener offers besides storage."""
+    from node.dicom.announcements import Announcements, Commitments
+    from node.pipeline import announce, commit
+    from node.store.announcements import AnnouncementStore
+    from node.store.commitments import CommitmentStore
+
+    opened = database(settings)
+    announced = AnnouncementStore(opened)
+    services: list[Service] = [
+        Announcements(
+            announce=lambda announcement: announce.announce(announcement, announced),
+            begin_step=lambda change: announce.begin_step(change, announced),
+            change_step=lambda change: announce.change_step(change, announced),
+            peers=peers,
+        )
+    ]
+    if settings.commitment.enabled:
+        commitments = CommitmentStore(opened, settings.queue.lease_s)
+        reachable = frozenset(peer.name for peer in settings.peer if peer.host and peer.port)
+        services.append(
+            Commitments(
+                ask=lambda request: commit.ask(request, commitments),
+                peers=peers,
+                reachable=reachable,
+            )
+        )
+    return services
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keeping:
     """What the keeper works with."""
@@ -149,6 +182,7 @@ class Keeping:
     quiet_of: Callable[[str], QuietTimes]
     record_for: "Callable[[Claim], Record | None]"
     source_of: "Callable[[str], Source]"
+    report_commitment: Step
 
 
 def keeper(settings: Settings) -> Keeping:
@@ -180,7 +214,40 @@ def keeper(settings: Settings) -> Keeping:
         quiet_of=lambda name: settings.peer_named(name).quiet,
         record_for=_record_for(settings),
         source_of=_source_of(settings),
+        report_commitment=_commitment_reporter(settings, opened),
     )
+
+
+def _commitment_reporter(settings: Settings, opened: "Database") -> Step:
+    """Wire the step that answers one Storage Commitment request.
+
+    Also when the service is off: what was taken while it was on is still owed.
+    """
+    from integrations.errors import Refused
+    from node.pipeline.commit import report_next
+    from node.store.commitments import CommitmentStore
+
+    store = files(settings)
+    commitments = CommitmentStore(opened, settings.queue.lease_s)
+
+    def report(request: "CommitmentRequest", failures: "Mapping[str, FailureReason]") -> None:
+        from integrations.pacs.commitment import Answer, report_commitment
+
+        peer = settings.peer_named(request.peer)
+        if not (peer.ae_title and peer.host and peer.port):
+            raise Refused("UNKNOWN-DESTINATION", f"peer {peer.name} has no address any more")
+        answers = [
+            Answer(
+                sop_class_uid=one.sop_class_uid,
+                sop_instance_uid=one.sop_instance_uid,
+                failure_reason=failures.get(one.sop_instance_uid),
+            )
+            for one in request.references
+        ]
+        report_commitment(dicom_peer(settings, peer), request.transaction_uid, answers)
+
+    hold_s = settings.commitment.hold_s
+    return lambda hold: report_next(commitments, store, report, hold, hold_s)
 
 
 def analyser(settings: Settings) -> Step:

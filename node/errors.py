@@ -6,6 +6,7 @@ NodeError
 │   ├── OutOfResources       A700: it will try again
 │   ├── DoesNotMatch         A900: the data set is not what its command announced
 │   └── NotUnderstood        C000: the data set cannot be read, or lacks what identifies it
+├── Declined             a normalised request (N-ACTION, N-CREATE, N-SET) is not taken; its status says why
 ├── IllegalTransition    a bug: a state was to change in a way that the tables of `core.job` forbid
 └── LeaseLost            another worker owns the work now; what was made is discarded
 """
@@ -43,6 +44,23 @@ class DoesNotMatch(Rejected):
 
 class NotUnderstood(Rejected):
     """The data set cannot be read, or the UIDs that identify it are absent or malformed."""
+
+
+class Declined(NodeError):
+    """A normalised request is not taken, and the peer is told why.
+
+    Parameters
+    ----------
+    status
+        DIMSE status (PS3.7 Annex C).
+    detail
+        What is wrong, without the value.
+    """
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(f"{status:04X}: {detail}")
+        self.status = status
+        self.detail = detail
 
 
 class IllegalTransition(NodeError):

@@ -147,6 +147,22 @@ class InferenceTable(Table):
     )
 
 
+class CommitmentTable(Table):
+    """``[commitment]``: Storage Commitment Push Model as SCP."""
+
+    enabled: bool = Field(
+        False, description="Take requests; a positive answer takes over safekeeping."
+    )
+    hold_days: float = Field(
+        30.0, gt=0, le=36_500, description="How long committed instances are kept at least."
+    )
+
+    @property
+    def hold_s(self) -> float:
+        """`hold_days` in seconds."""
+        return self.hold_days * 86_400.0
+
+
 class WebTable(Table):
     """``[web]``: the status page."""
 
@@ -270,6 +286,7 @@ class Settings(Table):
     queue: QueueTable = QueueTable()
     inference: InferenceTable = InferenceTable()
     web: WebTable = WebTable()
+    commitment: CommitmentTable = CommitmentTable()
     peer: tuple[Peer, ...] = ()
     rule: tuple[RuleTable, ...] = ()
 

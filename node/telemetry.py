@@ -32,6 +32,8 @@ MetricName = Literal[
     "overread_jobs",  # jobs by state
     "overread_deliveries",  # deliveries by destination and state
     "overread_outbox",  # bells outstanding
+    "overread_announced_instances",  # instances that peers listed, by service
+    "overread_commitments",  # Storage Commitment transactions by state
 ]
 """The closed list of metrics; an unknown name does not type-check."""
 

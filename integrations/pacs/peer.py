@@ -52,13 +52,17 @@ class DicomPeer:
 
 
 @contextlib.contextmanager
-def associated(peer: DicomPeer, contexts: Sequence[PresentationContext]) -> Iterator[Any]:
+def associated(
+    peer: DicomPeer, contexts: Sequence[PresentationContext], roles: Sequence[Any] = ()
+) -> Iterator[Any]:
     """Open a pynetdicom association, and release it at the end.
 
     Parameters
     ----------
     contexts
         Presentation contexts to propose; at least one is accepted when the association is given.
+    roles
+        SCP/SCU role selections to propose (PS3.7 D.3.3.4), for a service that we provide.
 
     Raises
     ------
@@ -81,6 +85,7 @@ def associated(peer: DicomPeer, contexts: Sequence[PresentationContext]) -> Iter
         contexts=list(contexts),
         ae_title=peer.ae_title,
         max_pdu=_MAXIMUM_PDU_BYTES,
+        ext_neg=list(roles),
         evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)],
     )
     if not association.is_established:

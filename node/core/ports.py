@@ -8,6 +8,15 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
+from node.core.announcement import Announcement, StepAnswer, StepChange
+from node.core.commitment import (
+    Asked,
+    CommitmentClaim,
+    CommitmentRequest,
+    FailureReason,
+    Holding,
+    Reference,
+)
 from node.core.completeness import Evidence
 from node.core.job import (
     Claim,
@@ -207,6 +216,84 @@ class Outbox(Protocol):
 
     def sweep(self) -> int:
         """Put back the bells of work that is owed and has none; return how many."""
+
+
+class Announcements(Protocol):
+    """What peers say that they have made."""
+
+    def announce(self, announcement: Announcement) -> None:
+        """Note what a peer lists; a list that came before changes nothing."""
+
+    def begin_step(self, change: StepChange) -> StepAnswer:
+        """Note a Modality Performed Procedure Step (N-CREATE): TAKEN or DUPLICATE."""
+
+    def change_step(self, change: StepChange) -> StepAnswer:
+        """Note what an N-SET says; a step that becomes COMPLETED announces its instances."""
+
+
+class Commitments(Protocol):
+    """What we were asked to keep safe."""
+
+    def ask(self, request: CommitmentRequest) -> Asked:
+        """Owe a peer an answer; durable on return."""
+
+    def claim(self) -> CommitmentClaim | None:
+        """Take the transaction that is due longest; None when nothing is due."""
+
+    def renew(self, claim: CommitmentClaim) -> None:
+        """Prolong the lease.
+
+        Raises
+        ------
+        LeaseLost
+            Somebody else holds the transaction.
+        """
+
+    def holdings(self, references: Sequence[Reference]) -> Mapping[str, Holding]:
+        """Return what is recorded of these instances, by SOP Instance UID."""
+
+    def answer(
+        self, claim: CommitmentClaim, failures: Mapping[str, FailureReason], hold_s: float
+    ) -> Mapping[str, FailureReason]:
+        """Give the answer, and hold what it commits for `hold_s`: one transaction, before anybody is told.
+
+        Returns
+        -------
+        Mapping
+            The failures, with what is no longer recorded added.
+
+        Raises
+        ------
+        LeaseLost
+            Somebody else holds the transaction.
+        """
+
+    def reported(self, claim: CommitmentClaim) -> None:
+        """Note that the peer took the report.
+
+        Raises
+        ------
+        LeaseLost
+            Somebody else holds the transaction.
+        """
+
+    def park(self, claim: CommitmentClaim, reason: str) -> None:
+        """Stop trying to report.
+
+        Raises
+        ------
+        LeaseLost
+            Somebody else holds the transaction.
+        """
+
+    def give_back(self, claim: CommitmentClaim, reason: str, after_s: float) -> None:
+        """Owe the report again after a while, and with it every other one to the same peer.
+
+        Raises
+        ------
+        LeaseLost
+            Somebody else holds the transaction.
+        """
 
 
 Hold = Callable[[Callable[[], None]], AbstractContextManager[None]]

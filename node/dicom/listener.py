@@ -4,11 +4,12 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pynetdicom import AE, _config
+from pynetdicom.presentation import PresentationContext
 
 from node.dicom.admission import Admission
 from node.dicom.contexts import supported_contexts
@@ -70,6 +71,16 @@ def open_port(host: str, port: int) -> socket.socket:
     return listening
 
 
+class Service(Protocol):
+    """What the listener offers besides storage."""
+
+    def contexts(self) -> list[PresentationContext]:
+        """Return what it accepts."""
+
+    def bindings(self) -> list[Any]:
+        """Return its handlers as pynetdicom wants them."""
+
+
 class Listener:
     """Accepts associations from known peers.
 
@@ -83,10 +94,17 @@ class Listener:
         Who may come in.
     handlers
         What is done.
+    services
+        What is offered besides storage.
     """
 
     def __init__(
-        self, ae_title: str, endpoint: Endpoint, admission: Admission, handlers: Handlers
+        self,
+        ae_title: str,
+        endpoint: Endpoint,
+        admission: Admission,
+        handlers: Handlers,
+        services: Sequence[Service] = (),
     ) -> None:
         _config.LOG_REQUEST_IDENTIFIERS = False
         _config.LOG_RESPONSE_IDENTIFIERS = False
@@ -100,6 +118,7 @@ class Listener:
         self._ae.maximum_associations = CONNECTIONS_PER_ASSOCIATION * endpoint.maximum_associations
         self._ae.network_timeout = endpoint.idle_timeout_s
         self._ae.acse_timeout = endpoint.handshake_timeout_s
+        self._services = services
         self._server: IntakeServer | None = None
 
     def start(self, listening: socket.socket) -> None:
@@ -107,8 +126,11 @@ class Listener:
         endpoint = self._endpoint
         self._server = IntakeServer(
             self._ae,
-            supported_contexts(),
-            self._handlers.bindings(),
+            [*supported_contexts(), *(one for each in self._services for one in each.contexts())],
+            [
+                *self._handlers.bindings(),
+                *(one for each in self._services for one in each.bindings()),
+            ],
             listening=listening,
             begin=self._handlers.begin,
             tls_context=endpoint.tls_context,

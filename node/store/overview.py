@@ -133,6 +133,8 @@ class Overview:
             "jobs": schema.job.c.state,
             "deliveries": schema.delivery.c.state,
             "outbox": schema.outbox.c.queue,
+            "announced": schema.announcement.c.kind,
+            "commitments": schema.commitment.c.state,
         }
         with self._database.reading() as (connection, _):
             return {

@@ -231,3 +231,65 @@ role_lease = Table(
     Column("lease_until", Double, nullable=False),
 )
 """Who is the keeper now."""
+
+announcement = Table(
+    "announcement",
+    metadata,
+    Column("line", Integer, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("study_instance_uid", Uid),
+    Column("series_instance_uid", Uid),
+    Column("sop_instance_uid", Uid, nullable=False),
+    Column("peer", String(64), nullable=False),
+    UniqueConstraint("sop_instance_uid", "kind", "peer"),
+    Index(None, "series_instance_uid"),
+)
+"""Instances that peers have listed: ``commitment``, ``mpps`` or ``ian``; one line for each, kind and peer."""
+
+procedure_step = Table(
+    "procedure_step",
+    metadata,
+    Column("sop_instance_uid", Uid, primary_key=True),
+    Column("peer", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("study_instance_uid", Uid),
+    Column("performed", JSON, nullable=False),
+    Column("begun_at", Double, nullable=False),
+    Column("ended_at", Double),
+)
+"""Modality Performed Procedure Steps; `performed` is pairs of Series and SOP Instance UID, as last set."""
+
+commitment = Table(
+    "commitment",
+    metadata,
+    Column("commitment_id", Key, primary_key=True),
+    Column("transaction_uid", Uid, nullable=False),
+    Column("peer", String(64), nullable=False),
+    Column("listed", JSON, nullable=False),
+    Column("failures", JSON),
+    Column("studies", JSON, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(64)),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("due_at", Double, nullable=False),
+    Column("claim_uid", Uid),
+    Column("lease_until", Double),
+    Column("asked_at", Double, nullable=False),
+    Column("answered_at", Double),
+    Column("ended_at", Double),
+    Index(None, "state", "due_at"),
+)
+"""Storage Commitment transactions, and the outbox of their reports: OWED, REPORTED or PARKED.
+
+`listed` is pairs of SOP Class and SOP Instance UID; `failures` is reasons by SOP Instance UID, NULL until the
+answer is given.
+"""
+
+commitment_held = Table(
+    "commitment_held",
+    metadata,
+    Column("sop_instance_uid", Uid, primary_key=True),
+    Column("until", Double, nullable=False),
+)
+"""Instances that we promised to keep, and until when: retention asks here."""

@@ -10,6 +10,8 @@ _SOURCES: tuple[tuple[MetricName, str, str, str], ...] = (
     ("overread_jobs", "gauge", "jobs", "state"),
     ("overread_deliveries", "gauge", "deliveries", "state"),
     ("overread_outbox", "gauge", "outbox", "queue"),
+    ("overread_announced_instances", "gauge", "announced", "kind"),
+    ("overread_commitments", "gauge", "commitments", "state"),
 )
 
 

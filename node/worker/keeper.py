@@ -18,9 +18,11 @@ from node.pipeline.dispatch import dispatch
 from node.pipeline.prepare import prepare
 from node.telemetry import log, log_failure
 from node.worker.app import ring
+from node.worker.hold import holding
 
 ROUND_S = 0.1
 SWEEP_S = 1.0
+REPORT_S = 0.5
 HOLD_S = 1.0
 
 
@@ -49,12 +51,14 @@ class Keeper:
     def run(self) -> bool:
         """Keep until `stop`; False when it ended by a bug, and the process should be started again.
 
-        Preparation has a thread of its own, so that a slow EHR delays nobody else.
+        Preparation has a thread of its own, so that a slow EHR delays nobody else; so have the reports of
+        Storage Commitment, whose peers answer when they like.
         """
         works: tuple[Callable[[], None], ...] = (
             self._hold,
             lambda: self._repeat(self._prepare, ROUND_S),
             lambda: self._repeat(self._sweep, SWEEP_S),
+            lambda: self._repeat(self._report_commitment, REPORT_S),
         )
         threads = [threading.Thread(target=self._guard, args=(work,)) for work in works]
         for thread in threads:
@@ -114,6 +118,12 @@ class Keeper:
         keeping = self._keeping
         cards = keeping.routes.cards
         prepare(keeping.jobs, cards, keeping.record_for, keeping.source_of, self._apart)
+
+    def _report_commitment(self) -> None:
+        hold = holding(HOLD_S)
+        while self._held.is_set() and not self._stop.is_set():
+            if not self._keeping.report_commitment(hold):
+                return
 
     def _sweep(self) -> None:
         swept = self._keeping.outbox.sweep()

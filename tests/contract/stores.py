@@ -15,6 +15,8 @@ from node.core.identifiers import input_digest
 from node.core.job import Claim, DeliveryClaim, JobRequest, Readiness, ResultSet
 from node.core.study import Outcome, Received, StoredSeries
 from node.store import schema
+from node.store.announcements import AnnouncementStore
+from node.store.commitments import CommitmentStore
 from node.store.database import Database
 from node.store.deliveries import DeliveryStore
 from node.store.index import IntakeStore
@@ -71,6 +73,14 @@ class Store:
     def deliveries(self) -> DeliveryStore:
         return DeliveryStore(self.database, self.lease_s)
 
+    @property
+    def announcements(self) -> AnnouncementStore:
+        return AnnouncementStore(self.database)
+
+    @property
+    def commitments(self) -> CommitmentStore:
+        return CommitmentStore(self.database, self.lease_s)
+
     def outbox(self, ring_again_s: float = 15.0) -> OutboxStore:
         return OutboxStore(self.database, ring_again_s)
 
@@ -112,6 +122,7 @@ class Store:
     def expire_leases(self) -> None:
         self.write("UPDATE job SET lease_until = 1 WHERE lease_until IS NOT NULL")
         self.write("UPDATE delivery SET lease_until = 1 WHERE lease_until IS NOT NULL")
+        self.write("UPDATE commitment SET lease_until = 1 WHERE lease_until IS NOT NULL")
 
     # --- the way of a study
 

@@ -18,7 +18,7 @@ def test_the_example_is_a_valid_configuration() -> None:
 def test_the_example_repeats_defaults_truly() -> None:
     table = tomllib.loads((DEPLOY / "overread.example.toml").read_text(encoding="utf-8"))
     own = {"data", "station_name"}
-    for name in ("node", "listener", "queue", "inference", "web"):
+    for name in ("node", "listener", "queue", "inference", "web", "commitment"):
         plain = Settings.model_validate({"node": {"data": "/data"}})
         defaults = getattr(plain, name).model_dump()
         told = {key: value for key, value in table[name].items() if key not in own}

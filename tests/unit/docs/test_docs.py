@@ -28,6 +28,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[queue]": settings.QueueTable,
     "[inference]": settings.InferenceTable,
     "[web]": settings.WebTable,
+    "[commitment]": settings.CommitmentTable,
     "[[peer]]": settings.Peer,
     "[peer.fhir]": settings.FhirTable,
     "[[rule]]": settings.RuleTable,

@@ -9,6 +9,7 @@ from celery import Celery
 from node.bootstrap import Keeping
 from node.clock import SetClock
 from node.core.completeness import QuietTimes
+from node.core.ports import Hold
 from node.errors import OutOfResources
 from node.pipeline.dispatch import Routes
 from node.worker import keeper
@@ -57,6 +58,16 @@ class Role:
     outbox: Outbox = field(default_factory=Outbox)
     lease: Lease = field(default_factory=Lease)
     ended: list[bool] = field(default_factory=list)
+    owed_reports: int = 0
+    reported: threading.Event = field(default_factory=threading.Event)
+
+    def report(self, _: Hold) -> bool:
+        """Answer one transaction; all that are owed are answered in one round."""
+        if not self.owed_reports:
+            self.reported.set()
+            return False
+        self.owed_reports -= 1
+        return True
 
     def __post_init__(self) -> None:
         keeping = Keeping(
@@ -68,6 +79,7 @@ class Role:
             quiet_of=lambda _: QuietTimes(short_s=5, long_s=60),
             record_for=lambda _: None,
             source_of=lambda _: pytest.fail("nothing is prepared here"),
+            report_commitment=self.report,
         )
         self.keeper = Keeper(keeping, Celery(), SetClock(1010))
         self.thread = threading.Thread(target=lambda: self.ended.append(self.keeper.run()))
@@ -85,7 +97,7 @@ class Role:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ROUND_S", "SWEEP_S", "HOLD_S"):
+    for name in ("ROUND_S", "SWEEP_S", "HOLD_S", "REPORT_S"):
         monkeypatch.setattr(keeper, name, 0.005)
 
 
@@ -99,10 +111,20 @@ def test_a_keeper_keeps_until_it_is_stopped_and_lets_the_role_go() -> None:
     assert role.lease.let_go_
 
 
-def test_without_the_lease_nothing_is_done() -> None:
-    role = Role(intake=MemoryIntake(open=[series()]), lease=Lease(held=False)).start()
+def test_reports_of_storage_commitment_are_brought_by_the_keeper() -> None:
+    role = Role(owed_reports=3).start()
+    assert role.reported.wait(DEADLINE_S)
     role.keeper.stop()
     assert role.end()
+    assert role.owed_reports == 0
+
+
+def test_without_the_lease_nothing_is_done() -> None:
+    role = Role(intake=MemoryIntake(open=[series()]), lease=Lease(held=False), owed_reports=1)
+    role.start()
+    role.keeper.stop()
+    assert role.end()
+    assert role.owed_reports == 1
     assert role.intake.calls == []
     assert not role.lease.let_go_
 
