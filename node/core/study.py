@@ -22,6 +22,8 @@ STUDY_KEYWORDS = (
     "StudyTime",
     "StudyDescription",
     "TimezoneOffsetFromUTC",
+    "StudyPriorityID",
+    "RequestedProcedurePriority",
 )
 
 SERIES_KEYWORDS = (
@@ -44,6 +46,11 @@ SERIES_KEYWORDS = (
     "ConvolutionKernel",
     "ContrastBolusAgent",
     "BurnedInAnnotation",
+    "QualityControlImage",
+    "ViewPosition",
+    "ViewCodeSequence",
+    "AnatomicRegionSequence",
+    "ProcedureCodeSequence",
     "SOPClassUID",
 )
 """What rules and cards may ask of a series, beside the identity's and the study's attributes."""

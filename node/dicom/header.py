@@ -10,9 +10,10 @@ import pydicom
 from pydicom import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
-from inference.selection import Value
+from inference.selection import CODE, Value
 from node.core.identifiers import is_uid
 from node.core.study import HEADER_KEYWORDS, Header
 from node.errors import NotUnderstood
@@ -85,6 +86,8 @@ def _plain(value: Any) -> Value | None:
     match value:
         case None:
             return None
+        case Sequence():
+            return [_code(item) for item in value]
         case MultiValue():
             return [item for item in map(_plain_one, value) if item != ""]
         case _:
@@ -99,3 +102,8 @@ def _plain_one(value: Any) -> str | int | float:
             return float(value)
         case _:
             return str(value).strip(" \0")
+
+
+def _code(item: Dataset) -> str:
+    value, scheme = _get(item, "CodeValue"), _get(item, "CodingSchemeDesignator")
+    return CODE.format(value=value or "", scheme=scheme or "")

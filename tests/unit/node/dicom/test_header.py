@@ -197,3 +197,10 @@ def test_a_nested_data_set_does_not_answer_for_its_parent() -> None:
     header = read_header(dicom(ReferencedStudySequence=[inner]))
     assert header.identity["PatientID"] == PATIENT["PatientID"]
     assert header.study_instance_uid == STUDY
+
+
+def test_a_code_sequence_is_read_as_code_and_scheme() -> None:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "399162004", "SCT", "CC"
+    header = read_header(dicom(ViewCodeSequence=[item]))
+    assert header.values["ViewCodeSequence"] == ["399162004^SCT"]
