@@ -198,3 +198,23 @@ class StoredSeries:
     last_arrival: float
     associations_open: int
     associations_broken: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesOfStudy:
+    """One series as the routing of its siblings sees it.
+
+    Parameters
+    ----------
+    closed_at
+        When it was closed, seconds since 1970; None while it is open.
+    last_arrival
+        Seconds since 1970.
+    """
+
+    series_instance_uid: str
+    facts: Mapping[str, Value]
+    instances: int
+    closed_at: float | None
+    complete: bool
+    last_arrival: float

@@ -30,6 +30,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[[peer]]": settings.Peer,
     "[peer.fhir]": settings.FhirTable,
     "[[rule]]": settings.RuleTable,
+    "[exclude]": settings.ExcludeTable,
 }
 
 
@@ -43,6 +44,8 @@ def default(field: FieldInfo, key: str) -> str:
             return "none"
         case str():
             return f'`"{value}"`'
+        case bool():
+            return f"`{str(value).lower()}`"
         case ():
             return "`[]`"
         case _:

@@ -75,7 +75,7 @@ def test_all_faults_are_told_at_once_by_their_keys() -> None:
         "(a*)*b",
         "(a|aa)+$",
         "(.*){12}x",
-        ".*.*.*.*x",
+        ".*.*.*x",
         r"(a)\1",
         "(x+x+)+y",
         "a?" * 30 + "a" * 30,
@@ -87,7 +87,7 @@ def test_a_pattern_that_could_run_away_is_refused(pattern: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", [".*.*.*X", "a?" * 21 + "a" * 21 + "X", "(a|b|c)?.*.*X", r"\w+\s+\w+X"]
+    "pattern", [".*.*X", "a?" * 17 + "a" * 17 + "X", "(a|b)?.*.*X", r"\w+\s*X"]
 )
 def test_the_worst_that_is_accepted_ends_in_seconds(pattern: str) -> None:
     selection = parse({"SeriesDescription": {"regex": pattern}})
