@@ -51,7 +51,7 @@ def test_a_rule_without_preference_reads_every_series() -> None:
 
 
 def test_the_earliest_preference_that_holds_is_the_rank() -> None:
-    thin = {"SliceThickness": 1.0, "ConvolutionKernel": "B70f"}
+    thin: dict[str, Any] = {"SliceThickness": 1.0, "ConvolutionKernel": "B70f"}
     assert rule().rank({**thin, "ConvolutionKernel": "B30f"}) == 0
     assert rule().rank(thin) == 1
     assert rule().rank({"SliceThickness": 5.0}) == 2
