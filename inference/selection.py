@@ -10,16 +10,20 @@ A selection is a table of criteria over DICOM keywords; it matches when all of t
     ContrastBolusAgent = { present = false }          # absent or empty
     SeriesInstances = { min = 60 }                    # facts the node adds, beside the keywords
     ImageType = { none_of = ["DERIVED", "LOCALIZER"] } # exclusion
+    ViewCodeSequence = { code = "399162004", scheme = "SCT" } # an item with this coded value
 
 A multi-valued attribute matches when any of its values does, and fails ``none_of`` when any of them
 is named. An absent attribute fails every criterion but ``none_of`` and ``present = false``. Nothing
-is evaluated as code. Pure: the standard library only.
+is evaluated as code, and a regular expression that could run away is refused when it is read
+(`inference.patterns`). Pure: the standard library only.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from inference.patterns import LONGEST_TEXT, PatternRefused, bounded
 
 Value = str | int | float | Sequence[str | int | float]
 """What a header says under one keyword: one value, or several."""
@@ -28,8 +32,22 @@ Facts = Mapping[str, Value]
 """Attributes of a series by DICOM keyword."""
 
 
+CODE = "{value}^{scheme}"
+"""How facts write an item of a code sequence: Code Value and Coding Scheme Designator (PS3.3 8.8)."""
+
+
 class SelectionInvalid(ValueError):
-    """A criterion is not understood; the message names its key and what is allowed."""
+    """Criteria that are not understood.
+
+    Parameters
+    ----------
+    faults
+        One for each, ``key: what is wrong``.
+    """
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = tuple(faults)
 
 
 class Criterion(Protocol):
@@ -104,10 +122,29 @@ class Matches:
 
     def holds(self, values: Sequence[str | int | float]) -> bool:
         """Whether the pattern is found in any value."""
-        return any(re.search(self.pattern, str(value), re.IGNORECASE) for value in values)
+        return any(
+            re.search(self.pattern, str(value)[:LONGEST_TEXT], re.IGNORECASE) for value in values
+        )
 
     def __str__(self) -> str:
         return f"matching /{self.pattern}/"
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """Any item of a code sequence has one of `codes` of `scheme`; letter case counts (PS3.3 8.1)."""
+
+    codes: tuple[str, ...]
+    scheme: str
+
+    def holds(self, values: Sequence[str | int | float]) -> bool:
+        """Whether any item's coded value is wanted."""
+        return not {CODE.format(value=code, scheme=self.scheme) for code in self.codes}.isdisjoint(
+            values
+        )
+
+    def __str__(self) -> str:
+        return f"coded {' or '.join(self.codes)} ({self.scheme})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +167,19 @@ class Selection:
 
     criteria: tuple[tuple[str, Criterion], ...] = ()
 
-    def failures(self, facts: Facts) -> tuple[str, ...]:
-        """Say each criterion that does not hold, ``keyword must be …``; empty when all hold.
+    def checks(self, facts: Facts) -> tuple[tuple[str, bool], ...]:
+        """Say each criterion, ``keyword must be …``, and whether it holds.
 
         Only what was wanted is told, never the attribute's value: the text may go to a log.
         """
         return tuple(
-            f"{keyword} must be {criterion}"
+            (f"{keyword} must be {criterion}", criterion.holds(_values(facts.get(keyword))))
             for keyword, criterion in self.criteria
-            if not criterion.holds(_values(facts.get(keyword)))
         )
+
+    def failures(self, facts: Facts) -> tuple[str, ...]:
+        """Say each criterion that does not hold; empty when all hold."""
+        return tuple(words for words, holds in self.checks(facts) if not holds)
 
 
 def parse(table: Mapping[str, Any]) -> Selection:
@@ -148,11 +188,18 @@ def parse(table: Mapping[str, Any]) -> Selection:
     Raises
     ------
     SelectionInvalid
-        A criterion is not understood; whoever wrote the rule or the card mends it.
+        Criteria are not understood, each of them is told; whoever wrote the rule or the card mends them.
     """
-    return Selection(
-        tuple((key, criterion) for key, spec in table.items() for criterion in _parse(key, spec))
-    )
+    criteria: list[tuple[str, Criterion]] = []
+    faults: list[str] = []
+    for key, spec in table.items():
+        try:
+            criteria += [(key, criterion) for criterion in _parse(key, spec)]
+        except SelectionInvalid as error:
+            faults += error.faults
+    if faults:
+        raise SelectionInvalid(faults)
+    return Selection(tuple(criteria))
 
 
 def _parse(key: str, spec: object) -> list[Criterion]:
@@ -161,32 +208,91 @@ def _parse(key: str, spec: object) -> list[Criterion]:
             pass
         case str() | int() | float():
             return [OneOf((spec,))]
-        case list() if spec and all(isinstance(item, str | int | float) for item in spec):
+        case list() if spec and all(_is_scalar(item) for item in spec):
             return [OneOf(tuple(spec))]
-        case dict() if spec and set(spec) <= {"min", "max", "regex", "present", "none_of"}:
+        case dict() if spec:
             return _parse_table(key, spec)
-    raise SelectionInvalid(
-        f"{key}: expected a value, a list of values, or a table of min, max, regex, present, none_of"
-    )
+    words = ", ".join(sorted(_READERS))
+    raise SelectionInvalid([f"{key}: expected a value, a list of values, or a table of {words}"])
 
 
 def _parse_table(key: str, spec: Mapping[str, Any]) -> list[Criterion]:
     criteria: list[Criterion] = []
-    try:
-        if "min" in spec or "max" in spec:
-            ends = [float(spec[end]) if end in spec else None for end in ("min", "max")]
-            criteria.append(Range(*ends))
-        if "regex" in spec:
-            criteria.append(Matches(re.compile(spec["regex"]).pattern))
-        if "none_of" in spec:
-            criteria.append(NoneOf(tuple(spec["none_of"])))
-    except (TypeError, ValueError, re.error) as error:
-        raise SelectionInvalid(f"{key}: {error}") from error
-    if "present" in spec:
-        if not isinstance(spec["present"], bool):
-            raise SelectionInvalid(f"{key}.present: expected true or false")
-        criteria.append(Present(spec["present"]))
+    faults = []
+    for word, value in spec.items():
+        try:
+            found = _READERS[word](value, spec)
+        except KeyError:
+            known = ", ".join(sorted(_READERS))
+            faults.append(f"{key}.{word}: there is no such criterion; there are {known}")
+        except (TypeError, ValueError) as error:
+            faults.append(f"{key}.{word}: {error}")
+        else:
+            criteria += [found] if found is not None else []
+    if faults:
+        raise SelectionInvalid(faults)
     return criteria
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError("expected a number")
+    return float(value)
+
+
+def _at_least(value: Any, _: Mapping[str, Any]) -> Criterion:
+    return Range(_number(value), None)
+
+
+def _at_most(value: Any, _: Mapping[str, Any]) -> Criterion:
+    return Range(None, _number(value))
+
+
+def _matches(value: Any, _: Mapping[str, Any]) -> Criterion:
+    if not isinstance(value, str):
+        raise PatternRefused("expected a regular expression")
+    return Matches(bounded(value))
+
+
+def _none_of(value: Any, _: Mapping[str, Any]) -> Criterion:
+    if not isinstance(value, list) or not value or not all(_is_scalar(item) for item in value):
+        raise TypeError("expected a list of values")
+    return NoneOf(tuple(value))
+
+
+def _present(value: Any, _: Mapping[str, Any]) -> Criterion:
+    if not isinstance(value, bool):
+        raise TypeError("expected true or false")
+    return Present(value)
+
+
+def _coded(value: Any, spec: Mapping[str, Any]) -> Criterion:
+    codes = value if isinstance(value, list) else [value]
+    if not codes or not all(isinstance(code, str) and code for code in codes):
+        raise TypeError("expected a code value, or a list of them, as text")
+    if not isinstance(spec.get("scheme"), str):
+        raise TypeError('a code needs its scheme beside it, as in scheme = "SCT"')
+    return Coded(tuple(codes), spec["scheme"])
+
+
+def _scheme(_: Any, spec: Mapping[str, Any]) -> None:
+    if "code" not in spec:
+        raise TypeError("a scheme needs a code beside it")
+
+
+_READERS: Mapping[str, Callable[[Any, Mapping[str, Any]], Criterion | None]] = {
+    "min": _at_least,
+    "max": _at_most,
+    "regex": _matches,
+    "none_of": _none_of,
+    "present": _present,
+    "code": _coded,
+    "scheme": _scheme,
+}
+
+
+def _is_scalar(item: object) -> bool:
+    return isinstance(item, str | int | float) and not isinstance(item, bool)
 
 
 def _values(value: Value | None) -> Sequence[str | int | float]:

@@ -193,7 +193,6 @@ def keeper(settings: Settings) -> Keeping:
     SettingsInvalid
         A rule names a model that has no card, or a card is wrong.
     """
-    from node.pipeline.dispatch import Routes
     from node.store.index import IntakeStore
     from node.store.jobs import JobStore
     from node.store.outbox import OutboxStore
@@ -206,11 +205,7 @@ def keeper(settings: Settings) -> Keeping:
         jobs=JobStore(opened, settings.queue.lease_s),
         outbox=OutboxStore(opened, settings.queue.ring_again_s),
         lease=RoleLease(opened, "keeper", holder, lease_s=5.0),
-        routes=Routes(
-            rules=settings.rules,
-            cards=cards(settings),
-            results_to=lambda name: settings.peer_named(name).results_to,
-        ),
+        routes=routes(settings),
         quiet_of=lambda name: settings.peer_named(name).quiet,
         record_for=_record_for(settings),
         source_of=_source_of(settings),
@@ -248,6 +243,26 @@ def _commitment_reporter(settings: Settings, opened: "Database") -> Step:
 
     hold_s = settings.commitment.hold_s
     return lambda hold: report_next(commitments, store, report, hold, hold_s)
+
+
+def routes(settings: Settings) -> "Routes":
+    """Wire what decides which model reads a series.
+
+    Raises
+    ------
+    SettingsInvalid
+        A rule names a model that has no card, or a card is wrong.
+    """
+    from node.pipeline.dispatch import Routes
+
+    return Routes(
+        rules=settings.rules,
+        cards=cards(settings),
+        results_to=lambda name: settings.peer_named(name).results_to,
+        exclusions=settings.exclude.exclusions,
+        priority_of=lambda name: settings.peer_named(name).priority,
+        quiet_of=lambda name: settings.peer_named(name).quiet,
+    )
 
 
 def analyser(settings: Settings) -> Step:

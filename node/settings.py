@@ -21,10 +21,12 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 import inference.models
 from inference.selection import Selection, SelectionInvalid, parse
 from node.core.completeness import QuietTimes
+from node.core.exclusion import BY_SITE, KINDS, Exclusion
 from node.core.routing import Rule
 from node.errors import SettingsInvalid
 
@@ -209,6 +211,7 @@ class Peer(Table):
     results_to: tuple[str, ...] = Field(
         (), description="Peers that get the results of its studies."
     )
+    priority: int = Field(0, description="How urgent its studies are; higher is more urgent.")
     fhir: FhirTable | None = Field(None, description="Its FHIR endpoint, for the role `ehr`.")
 
     @field_validator("time_zone")
@@ -257,13 +260,23 @@ class RuleTable(Table):
         (), description="Peers; empty for the source's `results_to`."
     )
     priority: int = Field(0, description="Higher is more urgent.")
+    prefer: tuple[dict[str, Any], ...] = Field(
+        (), description="Which series is best, in this order; one series of a study is read."
+    )
+    wait_s: Seconds | None = Field(
+        None, description="How long a lesser series waits for a better one."
+    )
+    deadline_s: Seconds | None = Field(None, description="When the study should be analysed.")
 
     @model_validator(mode="after")
     def _selectable(self) -> "RuleTable":
-        try:
-            parse(self.select)
-        except SelectionInvalid as error:
-            raise ValueError(f"select.{error}") from error
+        faults = _faults("select", self.select)
+        for place, wish in enumerate(self.prefer):
+            faults += _faults(f"prefer.{place}", wish)
+        if self.wait_s is not None and not self.prefer:
+            faults.append("wait_s: there is nothing to wait for without prefer")
+        if faults:
+            raise SelectionInvalid(faults)
         return self
 
     def rule(self) -> Rule:
@@ -275,7 +288,44 @@ class RuleTable(Table):
             select=selection,
             destinations=self.destinations,
             priority=self.priority,
+            prefer=tuple(parse(wish) for wish in self.prefer),
+            wait_s=self.wait_s,
+            deadline_s=self.deadline_s,
         )
+
+
+class ExcludeTable(Table):
+    """``[exclude]``: what no rule is asked about."""
+
+    phantoms: bool = Field(True, description="Phantoms and quality control.")
+    localisers: bool = Field(True, description="Localisers.")
+    dose_reports: bool = Field(True, description="Dose reports and dose pages.")
+    secondary_captures: bool = Field(True, description="Secondary captures.")
+    burned_in: bool = Field(True, description="Images with text in their pixels.")
+    more: tuple[dict[str, Any], ...] = Field((), description="The site's own, as criteria.")
+
+    @model_validator(mode="after")
+    def _selectable(self) -> "ExcludeTable":
+        faults = [fault for i, one in enumerate(self.more) for fault in _faults(f"more.{i}", one)]
+        faults += [f"more.{i}: would exclude all" for i, one in enumerate(self.more) if not one]
+        if faults:
+            raise SelectionInvalid(faults)
+        return self
+
+    @property
+    def exclusions(self) -> tuple[Exclusion, ...]:
+        """The exclusions as the core knows them."""
+        own = tuple(Exclusion(reason=BY_SITE, select=parse(one)) for one in self.more)
+        kinds = (KINDS[name] for name in KINDS if getattr(self, name))
+        return (*(one for kind in kinds for one in kind), *own)
+
+
+def _faults(where: str, table: Mapping[str, Any]) -> list[str]:
+    try:
+        parse(table)
+    except SelectionInvalid as error:
+        return [f"{where}.{fault}" for fault in error.faults]
+    return []
 
 
 class Settings(Table):
@@ -289,6 +339,7 @@ class Settings(Table):
     commitment: CommitmentTable = CommitmentTable()
     peer: tuple[Peer, ...] = ()
     rule: tuple[RuleTable, ...] = ()
+    exclude: ExcludeTable = ExcludeTable()
 
     @model_validator(mode="after")
     def _names_agree(self) -> "Settings":
@@ -343,11 +394,21 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
         return Settings.model_validate(table)
     except ValidationError as error:
         raise SettingsInvalid(
-            tuple(
-                f"{path}: {'.'.join(str(part) for part in fault['loc']) or 'file'}: {fault['msg']}"
-                for fault in error.errors()
-            )
+            tuple(told for fault in error.errors() for told in _told(path, table, fault))
         ) from error
+
+
+def _told(path: Path, table: Mapping[str, Any], fault: ErrorDetails) -> list[str]:
+    """Say one error of the file, a rule by its name; one of criteria is as many as it holds."""
+    place = [str(part) for part in fault["loc"]]
+    if len(place) > 1 and place[0] == "rule":
+        name = table["rule"][int(place[1])].get("name", place[1])
+        place = [f'rule "{name}"', ".".join(place[2:])]
+    else:
+        place = [".".join(place) or "file"]
+    cause = fault.get("ctx", {}).get("error")
+    words = cause.faults if isinstance(cause, SelectionInvalid) else (fault["msg"],)
+    return [": ".join(part for part in (str(path), *place, word) if part) for word in words]
 
 
 def _override(table: dict[str, Any], path: Path, environment: Mapping[str, str]) -> None:

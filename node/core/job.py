@@ -128,6 +128,8 @@ class JobRequest:
         Names of the peers that get the result.
     canceled
         Reason code and detail when the job is over before it begins; None to run it.
+    deadline_s
+        Seconds from now in which it should be done; None without a deadline.
     """
 
     job_id: str
@@ -143,6 +145,7 @@ class JobRequest:
     destinations: tuple[str, ...]
     evidence: Mapping[str, Any]
     canceled: tuple[str, str] | None = None
+    deadline_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ from node.core.job import (
     ResultSet,
 )
 from node.core.reception import Known
-from node.core.study import Incoming, Outcome, Received, StoredSeries
+from node.core.study import Incoming, Outcome, Received, SeriesOfStudy, StoredSeries
 
 
 class Files(Protocol):
@@ -95,14 +95,22 @@ class Intake(Protocol):
 class Jobs(Protocol):
     """What is owed to studies."""
 
+    def siblings(self, study_instance_uid: str) -> list[SeriesOfStudy]:
+        """Return every series of a study, for a rule that reads the best of them."""
+
     def dispatch(
-        self, series: StoredSeries, requests: Sequence[JobRequest], notes: Sequence[str]
+        self,
+        series: StoredSeries,
+        requests: Sequence[JobRequest],
+        notes: Sequence[str],
+        excluded: str | None = None,
     ) -> None:
         """Create jobs with their outbox rows and mark the series as dispatched: one transaction.
 
-        `notes` tell, rule by rule, why no rule wanted the series. An earlier job for the same series and
-        model that is not done yet is canceled (``OVERTAKEN``). Nothing happens when something of the series
-        arrived since it was read, or when it was dispatched before.
+        `excluded` is the reason code of the site's exclusion, None without one. `notes` tell, rule by rule,
+        why no rule wanted the series. An earlier job for the same series and model that is not done yet is
+        canceled (``OVERTAKEN``). Nothing happens when something of the series arrived since it was read, or
+        when it was dispatched before.
         """
 
     def unprepared(self) -> list[Claim]:

@@ -23,6 +23,8 @@ STUDY_KEYWORDS = (
     "StudyTime",
     "StudyDescription",
     "TimezoneOffsetFromUTC",
+    "StudyPriorityID",
+    "RequestedProcedurePriority",
 )
 
 SERIES_KEYWORDS = (
@@ -45,6 +47,11 @@ SERIES_KEYWORDS = (
     "ConvolutionKernel",
     "ContrastBolusAgent",
     "BurnedInAnnotation",
+    "QualityControlImage",
+    "ViewPosition",
+    "ViewCodeSequence",
+    "AnatomicRegionSequence",
+    "ProcedureCodeSequence",
     "SOPClassUID",
 )
 """What rules and cards may ask of a series, beside the identity's and the study's attributes."""
@@ -233,3 +240,23 @@ class StoredSeries:
     last_arrival: float
     associations_open: int
     associations_broken: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesOfStudy:
+    """One series as the routing of its siblings sees it.
+
+    Parameters
+    ----------
+    closed_at
+        When it was closed, seconds since 1970; None while it is open.
+    last_arrival
+        Seconds since 1970.
+    """
+
+    series_instance_uid: str
+    facts: Mapping[str, Value]
+    instances: int
+    closed_at: float | None
+    complete: bool
+    last_arrival: float

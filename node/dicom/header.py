@@ -10,6 +10,7 @@ from pydicom import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -17,7 +18,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from inference.selection import Value
+from inference.selection import CODE, Value
 from node.core.identifiers import is_uid
 from node.core.study import HEADER_KEYWORDS, Header
 from node.errors import NotUnderstood, OutOfResources
@@ -155,6 +156,8 @@ def _plain(value: Any) -> Value | None:
     match value:
         case None:
             return None
+        case Sequence():
+            return [_code(item) for item in value]
         case MultiValue():
             return [item for item in map(_plain_one, value) if item != ""]
         case _:
@@ -169,3 +172,8 @@ def _plain_one(value: Any) -> str | int | float:
             return float(value)
         case _:
             return str(value).strip(" \0")
+
+
+def _code(item: Dataset) -> str:
+    value, scheme = _get(item, "CodeValue"), _get(item, "CodingSchemeDesignator")
+    return CODE.format(value=value or "", scheme=scheme or "")

@@ -18,13 +18,15 @@ from node.core.job import (
     ResultSet,
     move,
 )
-from node.core.study import StoredSeries
+from node.core.study import SeriesOfStudy, StoredSeries
 from node.errors import LeaseLost
 from node.store import schema
 from node.store.database import Database
+from node.store.deadlines import late, tell_missed
 from node.store.events import tell
 from node.store.outbox import ANALYSE, owed, put, remove
 from node.store.results import insert_result, owe_delivery, same_question, supersede
+from node.store.siblings import series_of_study
 
 JOB = schema.job
 DETAIL = 1024
@@ -46,8 +48,31 @@ class JobStore:
         self._database = database
         self._lease_s = lease_s
 
+    def siblings(self, study_instance_uid: str) -> list[SeriesOfStudy]:
+        """Return every series of a study, for a rule that reads the best of them."""
+        with self._database.reading() as (connection, _):
+            return series_of_study(connection, study_instance_uid)
+
+    def missed(self) -> int:
+        """Tell of each job that was not done by its deadline, once; return how many.
+
+        Raises
+        ------
+        OutOfResources
+            The database could not be written.
+        """
+        with self._database.reading() as (connection, now):
+            if connection.execute(select(JOB.c.job_id).where(late(now)).limit(1)).first() is None:
+                return 0
+        with self._database.transaction() as (connection, now):
+            return tell_missed(connection, now)
+
     def dispatch(
-        self, series: StoredSeries, requests: Sequence[JobRequest], notes: Sequence[str]
+        self,
+        series: StoredSeries,
+        requests: Sequence[JobRequest],
+        notes: Sequence[str],
+        excluded: str | None = None,
     ) -> None:
         """Create jobs and mark the series as dispatched: one transaction.
 
@@ -62,14 +87,15 @@ class JobStore:
             The database could not be written.
         """
         with self._database.transaction() as (connection, now):
-            if not _dispatched(connection, now, series):
+            if not _dispatched(connection, now, series, excluded):
                 return
             for request in requests:
                 if not _exists(connection, request.job_id):
                     _overtake(connection, now, request)
                     _create(connection, now, request)
             for note in notes:
-                tell(connection, now, series.study_instance_uid, "not routed", note)
+                what = "excluded" if excluded else "not routed"
+                tell(connection, now, series.study_instance_uid, what, note)
 
     def unprepared(self) -> list[Claim]:
         """Return jobs whose inputs are INCOMPLETE and due to be prepared; their Transaction UID is empty."""
@@ -136,7 +162,9 @@ class JobStore:
             row = connection.execute(
                 select(JOB)
                 .where(owed(JOB, now))
-                .order_by(JOB.c.priority.desc(), JOB.c.created_at)
+                .order_by(
+                    JOB.c.priority.desc(), JOB.c.deadline_at.asc().nulls_last(), JOB.c.created_at
+                )
                 .limit(1)
             ).first()
             if row is None:
@@ -225,7 +253,9 @@ class JobStore:
             tell(connection, now, claim.study_instance_uid, "job postponed", detail)
 
 
-def _dispatched(connection: Connection, now: float, series: StoredSeries) -> bool:
+def _dispatched(
+    connection: Connection, now: float, series: StoredSeries, excluded: str | None
+) -> bool:
     table = schema.series
     marked = connection.execute(
         update(table)
@@ -235,7 +265,7 @@ def _dispatched(connection: Connection, now: float, series: StoredSeries) -> boo
             table.c.last_at == series.last_arrival,
             table.c.dispatched_at.is_(None),
         )
-        .values(dispatched_at=now)
+        .values(dispatched_at=now, excluded=excluded)
     )
     return bool(marked.rowcount)
 
@@ -293,6 +323,7 @@ def _create(connection: Connection, now: float, request: JobRequest) -> None:
             detail=detail and detail[:DETAIL],
             due_at=now,
             created_at=now,
+            deadline_at=None if request.deadline_s is None else now + request.deadline_s,
             ended_at=now if request.canceled else None,
         )
     )

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, func, select, true
 
 from node.store import schema
 from node.store.database import Database
+from node.store.siblings import facts_of_series, series_of_study
 
 Row = dict[str, Any]
 
@@ -110,6 +111,37 @@ class Overview:
         table = schema.series
         return self._rows(select(table).where(table.c.study_instance_uid == study_instance_uid))
 
+    def facts(self, study_instance_uid: str) -> dict[str, Row]:
+        """Return what rules are asked about, by Series Instance UID."""
+        with self._database.reading() as (connection, _):
+            found = series_of_study(connection, study_instance_uid)
+        return {one.series_instance_uid: dict(one.facts) for one in found}
+
+    def routed(self, since_s: float) -> list[Row]:
+        """Return each series dispatched in the last seconds: its facts, its exclusion, its jobs' models."""
+        series, job = schema.series, schema.job
+        with self._database.reading() as (connection, now):
+            rows = connection.execute(
+                select(series).where(series.c.dispatched_at >= now - since_s)
+            ).all()
+            return [
+                {
+                    "study_instance_uid": row.study_instance_uid,
+                    "series_instance_uid": row.series_instance_uid,
+                    "excluded": row.excluded,
+                    "facts": facts_of_series(connection, row),
+                    "models": {
+                        str(model)
+                        for (model,) in connection.execute(
+                            select(job.c.model).where(
+                                job.c.series_instance_uid == row.series_instance_uid
+                            )
+                        )
+                    },
+                }
+                for row in rows
+            ]
+
     def study_named(self, text: str) -> str | None:
         """Return the one study whose UID, or accession number, is or begins with `text`; None otherwise."""
         table = schema.study
@@ -137,16 +169,23 @@ class Overview:
             "commitments": schema.commitment.c.state,
         }
         with self._database.reading() as (connection, _):
-            return {
-                name: {
-                    str(key): int(count)
-                    for key, count in connection.execute(
-                        select(column, func.count()).group_by(column)
-                    ).all()
-                }
-                for name, column in tables.items()
-            }
+            found = {name: _counted(connection, column) for name, column in tables.items()}
+            series, job = schema.series.c, schema.job.c
+            found["excluded"] = _counted(connection, series.excluded, series.excluded.is_not(None))
+            found["missed"] = _counted(connection, job.model, job.missed_at.is_not(None))
+            return found
 
     def _rows(self, question: Select[Any]) -> list[Row]:
         with self._database.reading() as (connection, _):
             return [dict(row) for row in connection.execute(question).mappings().all()]
+
+
+def _counted(
+    connection: Connection, column: Column[Any], condition: ColumnElement[bool] | None = None
+) -> dict[str, int]:
+    rows = connection.execute(
+        select(column, func.count())
+        .where(true() if condition is None else condition)
+        .group_by(column)
+    ).all()
+    return {str(key): int(count) for key, count in rows}

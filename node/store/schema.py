@@ -76,6 +76,7 @@ series = Table(
     Column("last_at", Double, nullable=False),
     Column("closed_at", Double),
     Column("dispatched_at", Double),
+    Column("excluded", String(64)),
     Index(None, "state", "dispatched_at"),
     Index(None, "study_instance_uid"),
 )
@@ -126,6 +127,8 @@ job = Table(
     Column("ready_at", Double),
     Column("claimed_at", Double),
     Column("ended_at", Double),
+    Column("deadline_at", Double),
+    Column("missed_at", Double),
     UniqueConstraint("study_instance_uid", "model", "version", "digest", "request"),
     Index(None, "state", "due_at"),
 )

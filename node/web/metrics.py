@@ -9,6 +9,8 @@ _SOURCES: tuple[tuple[MetricName, str, str, str], ...] = (
     ("overread_series", "gauge", "series", "state"),
     ("overread_jobs", "gauge", "jobs", "state"),
     ("overread_deliveries", "gauge", "deliveries", "state"),
+    ("overread_series_excluded", "gauge", "excluded", "reason"),
+    ("overread_deadlines_missed", "gauge", "missed", "model"),
     ("overread_outbox", "gauge", "outbox", "queue"),
     ("overread_announced_instances", "gauge", "announced", "kind"),
     ("overread_commitments", "gauge", "commitments", "state"),

@@ -129,3 +129,6 @@ class Keeper:
         swept = self._keeping.outbox.sweep()
         if swept:
             log("bells put back", count=swept)
+        missed = self._keeping.jobs.missed()
+        if missed:
+            log("deadlines missed", count=missed)

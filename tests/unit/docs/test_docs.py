@@ -32,6 +32,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[[peer]]": settings.Peer,
     "[peer.fhir]": settings.FhirTable,
     "[[rule]]": settings.RuleTable,
+    "[exclude]": settings.ExcludeTable,
 }
 
 
@@ -45,6 +46,8 @@ def default(field: FieldInfo, key: str) -> str:
             return "none"
         case str():
             return f'`"{value}"`'
+        case bool():
+            return f"`{str(value).lower()}`"
         case () | frozenset():
             return "`[]`"
         case _:

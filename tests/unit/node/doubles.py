@@ -17,7 +17,7 @@ from node.core.job import (
     ResultSet,
 )
 from node.core.reception import Known, classify
-from node.core.study import Outcome, Received, StoredSeries
+from node.core.study import Outcome, Received, SeriesOfStudy, StoredSeries
 from node.errors import LeaseLost
 
 Call = tuple[Any, ...]
@@ -94,10 +94,23 @@ class MemoryJobs:
     failures: dict[str, Exception] = field(default_factory=dict)
     """Raised instead of a call, by its name."""
     published: ResultSet | None = None
+    of_study: list[SeriesOfStudy] = field(default_factory=list)
+    excluded: str | None = None
+
+    def siblings(self, study_instance_uid: str) -> list[SeriesOfStudy]:
+        return self.of_study
+
+    def missed(self) -> int:
+        return 0
 
     def dispatch(
-        self, series: StoredSeries, requests: Sequence[JobRequest], notes: Sequence[str]
+        self,
+        series: StoredSeries,
+        requests: Sequence[JobRequest],
+        notes: Sequence[str],
+        excluded: str | None = None,
     ) -> None:
+        self.excluded = excluded
         self._call("dispatch", series.series_instance_uid, list(requests), list(notes))
 
     def unprepared(self) -> list[Claim]:

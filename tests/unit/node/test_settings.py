@@ -93,8 +93,9 @@ def test_every_error_is_told_at_once(tmp_path: Path) -> None:
         "listener.port",
         "queue.lease_s",
         "peer.0.name",
-        "rule.0",
+        'rule "r"',
     }
+    assert any('rule "r": select.SliceThickness.about: ' in fault for fault in found)
     assert any(place.startswith("peer.0.roles") for place in places)
     assert all(str(tmp_path / "overread.toml") in fault for fault in found)
 
@@ -105,7 +106,7 @@ def test_every_error_is_told_at_once(tmp_path: Path) -> None:
         ('[node]\ndata = "/d"\ncolour = 3\n', "node.colour"),
         ('[node]\ndata = "/d"\n[lister]\nport = 1\n', "lister"),
         ('[node]\ndata = "/d"\n[[peer]]\nname = "a"\nae_titel = "A"\n', "peer.0.ae_titel"),
-        ('[node]\ndata = "/d"\n[[rule]]\nname = "r"\nmodel = "m"\nwhen = 1\n', "rule.0.when"),
+        ('[node]\ndata = "/d"\n[[rule]]\nname = "r"\nmodel = "m"\nwhen = 1\n', 'rule "r": when'),
     ],
 )
 def test_unknown_keys_are_errors(tmp_path: Path, more: str, place: str) -> None:

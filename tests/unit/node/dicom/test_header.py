@@ -212,3 +212,10 @@ def test_a_bomb_is_inflated_no_further_than_its_header() -> None:
     tracemalloc.stop()
     assert header.identity == PATIENT
     assert peak < 8 << 20
+
+
+def test_a_code_sequence_is_read_as_code_and_scheme() -> None:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "399162004", "SCT", "CC"
+    header = header_of(dicom(ViewCodeSequence=[item]))
+    assert header.values["ViewCodeSequence"] == ["399162004^SCT"]

@@ -1,0 +1,25 @@
+"""A folder of DICOM files as the series that rules are asked about."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from node.core.study import GEOMETRY_KEYWORDS, IDENTITY_KEYWORDS
+from node.dicom.header import read_header
+from node.errors import NotUnderstood
+
+
+def facts_of(folder: Path) -> dict[str, Mapping[str, Any]]:
+    """Return each series' facts by Series Instance UID, as reception would; other files are passed over."""
+    found: dict[str, dict[str, Any]] = {}
+    unasked = {*IDENTITY_KEYWORDS, *GEOMETRY_KEYWORDS[:3]}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        try:
+            with path.open("rb") as file:
+                header = read_header(file)
+        except NotUnderstood:
+            continue
+        asked = {key: value for key, value in header.values.items() if key not in unasked}
+        first = {**asked, "SOPClassUID": header.sop_class_uid, "SeriesInstances": 0}
+        found.setdefault(header.series_instance_uid, first)["SeriesInstances"] += 1
+    return dict(found)
