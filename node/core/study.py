@@ -59,11 +59,26 @@ GEOMETRY_KEYWORDS = (
     "InstanceNumber",
 )
 
+GROUP_KEYWORDS = (
+    "TemporalPositionIdentifier",
+    "EchoNumbers",
+    "DiffusionBValue",
+    "NominalPercentageOfCardiacPhase",
+    "TriggerTime",
+    "AcquisitionNumber",
+)
+"""What tells frames at one position apart, with Echo Time: time, echo, b-value, phase, acquisition."""
+
+COUNT_KEYWORDS = ("ImagesInAcquisition", "NumberOfSlices", "InConcatenationTotalNumber")
+"""How many images there should be, in the standard's own attributes."""
+
 HEADER_KEYWORDS = (
     *IDENTITY_KEYWORDS,
     *STUDY_KEYWORDS,
     *SERIES_KEYWORDS,
     *GEOMETRY_KEYWORDS,
+    *GROUP_KEYWORDS,
+    *COUNT_KEYWORDS,
 )
 """Everything that is read from an instance at reception."""
 
@@ -165,6 +180,23 @@ class SeriesState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveList:
+    """What an archive says it holds of a series.
+
+    Parameters
+    ----------
+    instances
+        SOP Instance UIDs, as it said last.
+    since, at
+        When it said so first without saying anything else in between, and last; seconds since 1970.
+    """
+
+    instances: frozenset[str]
+    since: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSeries:
     """One series and its instances, as the store knows them.
 
@@ -175,9 +207,15 @@ class StoredSeries:
     instances
         (SOP Instance UID, SHA-256 of the data set) of each.
     planes
-        Geometry attributes of each instance.
+        Attributes of geometry, group and count of each instance.
     evidence
-        Why it counts as complete, None while it is open.
+        Why it counts as complete, None while it is open for the first time.
+    listed
+        What the archive holds of it, None when it was not asked or did not answer.
+    announced
+        SOP Instance UIDs that a Storage Commitment request, an MPPS or an IAN names for it.
+    closed_at
+        When it was closed last, None when it never was.
     """
 
     series_instance_uid: str
@@ -191,3 +229,6 @@ class StoredSeries:
     last_arrival: float
     associations_open: int
     associations_broken: int
+    listed: ArchiveList | None = None
+    announced: frozenset[str] = frozenset()
+    closed_at: float | None = None

@@ -7,7 +7,9 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from node.core.completeness import Evidence
 from node.core.study import (
+    COUNT_KEYWORDS,
     GEOMETRY_KEYWORDS,
+    GROUP_KEYWORDS,
     STUDY_KEYWORDS,
     Header,
     Outcome,
@@ -18,6 +20,9 @@ from node.core.study import (
 from node.store import schema
 from node.store.database import Database
 from node.store.events import tell
+
+KEPT_KEYWORDS = (*GEOMETRY_KEYWORDS, *GROUP_KEYWORDS, *COUNT_KEYWORDS, "EchoTime")
+"""What is kept of each instance: where it lies, what tells it apart, how many there should be."""
 
 
 class IntakeStore:
@@ -193,7 +198,7 @@ def _store(connection: Connection, now: float, received: Received) -> None:
             path=received.path,
             size=received.size,
             digest=received.digest,
-            geometry={key: header.values[key] for key in GEOMETRY_KEYWORDS if key in header.values},
+            geometry={key: header.values[key] for key in KEPT_KEYWORDS if key in header.values},
             received_at=now,
         )
     )
