@@ -7,7 +7,7 @@ nothing of the others': a listener knows neither torch nor FHIR.
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from node.dicom.listener import Listener
     from node.pipeline.deliver import Outlet
     from node.pipeline.dispatch import Routes
+    from node.pipeline.retrieve import Archive, Evidences
     from node.pipeline.translate import Source
     from node.store.database import Database
     from node.store.deliveries import DeliveryStore
@@ -112,6 +113,8 @@ class Keeping:
     quiet_of: Callable[[str], QuietTimes]
     record_for: "Callable[[Claim], Record | None]"
     source_of: "Callable[[str], Source]"
+    evidences: "Evidences"
+    archives: "Sequence[Archive]" = ()
 
 
 def keeper(settings: Settings) -> Keeping:
@@ -123,6 +126,7 @@ def keeper(settings: Settings) -> Keeping:
         A rule names a model that has no card, or a card is wrong.
     """
     from node.pipeline.dispatch import Routes
+    from node.store.evidence import EvidenceStore
     from node.store.index import IntakeStore
     from node.store.jobs import JobStore
     from node.store.outbox import OutboxStore
@@ -143,6 +147,8 @@ def keeper(settings: Settings) -> Keeping:
         quiet_of=lambda name: settings.peer_named(name).quiet,
         record_for=_record_for(settings),
         source_of=_source_of(settings),
+        evidences=EvidenceStore(opened),
+        archives=_archives(settings),
     )
 
 
@@ -326,6 +332,30 @@ def fhir_client(peer: Peer) -> "FhirClient":
         raise SettingsInvalid((f"peer {peer.name}: {peer.fhir.token_env} is not set",))
     auth = BearerToken(token) if token else NoAuth()
     return FhirClient(peer.fhir.url, auth=auth, read_timeout_s=peer.fhir.timeout_s)
+
+
+def _archives(settings: Settings) -> "list[Archive]":
+    """Return every archive that may be asked whether a series is whole."""
+    from integrations.pacs.query import DicomArchiveIndex
+    from integrations.pacs.retrieve import DicomRetriever
+    from node.pipeline.retrieve import Archive
+
+    held: dict[str, set[str]] = {}
+    for source in settings.peer:
+        if source.archive is not None:
+            held.setdefault(source.archive, set()).add(source.name)
+    archives = []
+    for name, sources in held.items():
+        pacs = dicom_peer(settings, settings.peer_named(name))
+        archives.append(
+            Archive(
+                name=name,
+                sources=frozenset(sources),
+                index=DicomArchiveIndex(pacs),
+                retrieve=DicomRetriever(pacs, settings.node.ae_title).retrieve,
+            )
+        )
+    return archives
 
 
 def _record_for(settings: Settings) -> "Callable[[Claim], Record | None]":

@@ -169,6 +169,7 @@ class Outcome(StrEnum):
     DUPLICATE = "duplicate"
     OWN = "own"
     CONFLICT = "conflict"
+    FETCHED = "fetched"
 
 
 class SeriesState(StrEnum):

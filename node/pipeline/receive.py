@@ -39,6 +39,6 @@ def receive(arrival: Arrival, files: Files, intake: Intake) -> Outcome:
         ),
         outcome,
     )
-    if recorded is not Outcome.STORED:
+    if recorded not in {Outcome.STORED, Outcome.FETCHED}:
         log("instance known", outcome=recorded, sop_instance_uid=header.sop_instance_uid)
     return recorded

@@ -20,6 +20,7 @@ from node.core.study import (
 from node.store import schema
 from node.store.database import Database
 from node.store.events import tell
+from node.store.evidence import announced, archive_list, fetched
 
 KEPT_KEYWORDS = (*GEOMETRY_KEYWORDS, *GROUP_KEYWORDS, *COUNT_KEYWORDS, "EchoTime")
 """What is kept of each instance: where it lies, what tells it apart, how many there should be."""
@@ -58,6 +59,8 @@ class IntakeStore:
                 known = _known(connection, received.header.sop_instance_uid)
                 if known is None:
                     _store(connection, now, received)
+                    if fetched(connection, received.header.sop_instance_uid):
+                        outcome = Outcome.FETCHED
                 else:  # another association was faster
                     same = known == (Outcome.STORED, received.digest)
                     outcome = Outcome.DUPLICATE if same else Outcome.CONFLICT
@@ -304,6 +307,9 @@ def _stored_series(connection: Connection, row: Row[Any]) -> StoredSeries:
         last_arrival=row.last_at,
         associations_open=outcomes.get("OPEN", 0),
         associations_broken=outcomes.get("BROKEN", 0),
+        listed=archive_list(connection, row.series_instance_uid),
+        announced=announced(connection, row.study_instance_uid, row.series_instance_uid),
+        closed_at=row.closed_at,
     )
 
 

@@ -231,3 +231,42 @@ role_lease = Table(
     Column("lease_until", Double, nullable=False),
 )
 """Who is the keeper now."""
+
+announcement = Table(
+    "announcement",
+    metadata,
+    Column("line", Integer, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("study_instance_uid", Uid, nullable=False),
+    Column("series_instance_uid", Uid),
+    Column("sop_instance_uid", Uid, nullable=False),
+    Column("peer", String(64), nullable=False),
+    Index(None, "study_instance_uid"),
+)
+"""What a peer said there is: one line for each instance that a ``commitment``, ``mpps`` or ``ian`` names."""
+
+archive_list = Table(
+    "archive_list",
+    metadata,
+    Column("series_instance_uid", Uid, primary_key=True),
+    Column("peer", String(64), nullable=False),
+    Column("instances", JSON),
+    Column("since", Double, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("ask_at", Double, nullable=False),
+)
+"""What an archive said last about a series, and since when it says the same; none when it did not answer."""
+
+retrieval = Table(
+    "retrieval",
+    metadata,
+    Column("sop_instance_uid", Uid, primary_key=True),
+    Column("series_instance_uid", Uid, nullable=False),
+    Column("study_instance_uid", Uid, nullable=False),
+    Column("peer", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("at", Double, nullable=False),
+)
+"""Instances that we asked an archive for, announced before they were: ``ANNOUNCED`` or ``ARRIVED``."""
