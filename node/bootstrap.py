@@ -71,6 +71,7 @@ def listener(settings: Settings) -> "Listener":
     """
     from node.dicom.handlers import Handlers
     from node.dicom.listener import Endpoint, Listener
+    from node.dicom.pixels import compare
     from node.pipeline.receive import receive
     from node.store.index import IntakeStore
 
@@ -83,7 +84,7 @@ def listener(settings: Settings) -> "Listener":
     broken = intake.break_open_associations()
     log("listener starts", count=broken, port=settings.listener.port)
     handlers = Handlers(
-        receive=lambda arrival: receive(arrival, store, intake),
+        receive=lambda arrival: receive(arrival, store, intake, compare),
         opened=intake.association_opened,
         ended=lambda association_id, released: intake.association_ended(
             association_id, released=released

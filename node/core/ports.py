@@ -51,6 +51,9 @@ class Intake(Protocol):
     def known(self, sop_instance_uid: str) -> tuple[Outcome, str] | None:
         """Tell what we hold under this UID: (OWN, "") for a result of ours, (STORED, digest) else."""
 
+    def kept(self, sop_instance_uid: str) -> tuple[str, str]:
+        """Return path and digest of the instance that is on record under this UID."""
+
     def record(self, received: Received, outcome: Outcome) -> Outcome:
         """Write the journal's line and the records of one instance; durable on return.
 

@@ -170,6 +170,7 @@ class Outcome(StrEnum):
     OWN = "own"
     CONFLICT = "conflict"
     FETCHED = "fetched"
+    CORRECTION = "correction"
 
 
 class SeriesState(StrEnum):

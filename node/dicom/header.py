@@ -4,7 +4,7 @@ import struct
 import zlib
 from decimal import Decimal
 from io import BytesIO
-from typing import Any
+from typing import Any, BinaryIO
 
 import pydicom
 from pydicom import Dataset
@@ -36,13 +36,13 @@ UNREADABLE = (
 """What pydicom raises for bytes that are no DICOM."""
 
 
-def read_header(data: bytes) -> Header:
+def read_header(data: bytes | BinaryIO) -> Header:
     """Read the head of a DICOM file.
 
     Parameters
     ----------
     data
-        The whole file, Part 10.
+        The whole file, Part 10, or one that is open; of that, only the head is read.
 
     Raises
     ------
@@ -50,7 +50,8 @@ def read_header(data: bytes) -> Header:
         It cannot be parsed, or one of the four UIDs that identify it is absent or malformed.
     """
     try:
-        dataset = pydicom.dcmread(BytesIO(data), stop_before_pixels=True, specific_tags=_TAGS)
+        file = BytesIO(data) if isinstance(data, bytes) else data
+        dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_TAGS)
         syntax = str(dataset.file_meta.TransferSyntaxUID)
         uids = {keyword: str(dataset.get(keyword, "")) for keyword in _UIDS}
     except UNREADABLE as error:

@@ -18,6 +18,7 @@ from node.core.study import (
     StoredSeries,
 )
 from node.store import schema
+from node.store.corrections import correct
 from node.store.database import Database
 from node.store.events import tell
 from node.store.evidence import announced, archive_list, fetched
@@ -45,6 +46,17 @@ class IntakeStore:
         """Tell what we hold under this UID: (OWN, "") for a result of ours, (STORED, digest) else."""
         with self._database.reading() as (connection, _):
             return _known(connection, sop_instance_uid)
+
+    def kept(self, sop_instance_uid: str) -> tuple[str, str]:
+        """Return path and digest of the instance that is on record under this UID."""
+        table = schema.instance
+        with self._database.reading() as (connection, _):
+            row = connection.execute(
+                select(table.c.path, table.c.digest).where(
+                    table.c.sop_instance_uid == sop_instance_uid
+                )
+            ).one()
+        return str(row.path), str(row.digest)
 
     def record(self, received: Received, outcome: Outcome) -> Outcome:
         """Write the journal's line and the records of one instance; durable on return.
@@ -75,6 +87,8 @@ class IntakeStore:
                     association_id=received.association_id,
                 )
             )
+            if outcome is Outcome.CORRECTION:
+                correct(connection, now, received)
             if outcome is Outcome.CONFLICT:
                 detail = (
                     f"SOP Instance UID {received.header.sop_instance_uid} came with other content"
@@ -239,8 +253,11 @@ def _touch_series(
     """Open or reopen a series; return the identity with which it began, None when it begins now."""
     table = schema.series
     key = table.c.series_instance_uid == header.series_instance_uid
-    series = connection.execute(select(table.c.identity).where(key)).first()
+    series = connection.execute(select(table.c.identity, table.c.state).where(key)).first()
     if series is not None:
+        if series.state != SeriesState.OPEN:
+            late = f"series {header.series_instance_uid} is open again"
+            tell(connection, now, header.study_instance_uid, "late images", late)
         connection.execute(update(table).where(key).values(state=SeriesState.OPEN, last_at=now))
         identity: Mapping[str, Any] = series.identity
         return identity

@@ -64,6 +64,9 @@ class MemoryIntake:
     def known(self, sop_instance_uid: str) -> tuple[Outcome, str] | None:
         return self.held.get(sop_instance_uid)
 
+    def kept(self, sop_instance_uid: str) -> tuple[str, str]:
+        return "held", self.held[sop_instance_uid][1]
+
     def record(self, received: Received, outcome: Outcome) -> Outcome:
         if self.failure is not None:
             raise self.failure

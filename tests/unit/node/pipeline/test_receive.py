@@ -90,3 +90,26 @@ def test_the_same_object_with_another_file_meta_is_the_same_object(
     one = arrival()
     digests = {data_set_digest(data) for data in (one.data, b"\1" * 128 + one.data[128:])}
     assert digests == {DIGEST}
+
+
+@pytest.mark.parametrize(
+    ("patient", "same_pixels", "outcome", "kept"),
+    [
+        ("OVR-7", True, Outcome.CORRECTION, True),
+        ("OVR-7", False, Outcome.CONFLICT, True),
+        ("OVR-000042", True, Outcome.DUPLICATE, False),
+    ],
+)
+def test_the_same_image_again_with_another_head(
+    files: MemoryFiles,
+    intake: MemoryIntake,
+    patient: str,
+    same_pixels: bool,
+    outcome: Outcome,
+    kept: bool,
+) -> None:
+    intake.held[UID] = (Outcome.STORED, "0" * 64)
+    held = arrival().header
+    again = arrival(PatientID=patient, StudyDescription="Mended")
+    assert receive(again, files, intake, lambda *_: (held, same_pixels)) is outcome
+    assert bool(intake.calls[-1][1].path) is kept

@@ -1,0 +1,62 @@
+"""A series is complete by evidence: real sender, real archive, one image held back."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.site import (
+    SMALL_MODELS,
+    Plan,
+    Site,
+    peer_archive,
+    peer_source,
+    running_site,
+)
+from tests.acceptance.studies import SLICES, small_study
+from tests.peers.dcmtk import storescu
+from tests.peers.orthanc import Modality, Orthanc, running_orthanc
+
+pytestmark = [pytest.mark.peers, pytest.mark.slow]
+
+
+def _plan(pacs: Orthanc) -> Plan:
+    source = peer_source(results_to=[], archive="pacs", archive_again_s=1.0, quiet_short_s=6.0)
+    return Plan(
+        peers=[{**source, "quiet_long_s": 60.0}, peer_archive("pacs", "ORTHANC", pacs.dicom_port)],
+        rules=[{"name": "balls", "model": "threshold-brain"}],
+        tables={"inference": {"models": str(SMALL_MODELS), "server": "in-process"}},
+    )
+
+
+def _orthanc_knows(pacs: Orthanc, site: Site) -> None:
+    pacs.register(Modality(name="overread", ae_title="OVERREAD", port=site.port))
+
+
+@pytest.mark.parametrize("held_back", [SLICES // 2, SLICES - 1])
+def test_exactly_the_image_that_was_held_back_is_fetched(tmp_path: Path, held_back: int) -> None:
+    study = small_study(tmp_path / "study", 1)
+    files = sorted(study.folder.glob("*.dcm"))
+    with (
+        running_orthanc(tmp_path / "orthanc") as pacs,
+        running_site(tmp_path / "site", _plan(pacs)) as site,
+    ):
+        _orthanc_knows(pacs, site)
+        for file in files:
+            pacs.upload(file)
+        files[held_back].unlink()
+        with site.running(("listener",), ("keeper",)):
+            site.wait_listening()
+            assert storescu(study.folder, port=site.port).returncode == 0
+            site.wait_jobs("SCHEDULED")
+            journal = dict(site.rows("select outcome, count(*) from journal group by outcome"))
+            assert journal == {"stored": SLICES - 1, "fetched": 1}
+            ((fetched, state),) = site.rows("select sop_instance_uid, state from retrieval")
+            assert state == "ARRIVED"
+            ((uid,),) = site.rows("select sop_instance_uid from journal where outcome = 'fetched'")
+            assert uid == fetched
+            story = site.explain(study.uid)
+            assert f"{SLICES} of {SLICES}; PACS list equal twice; no gap" in " ".join(story.split())
+            ((closed, created),) = site.rows(
+                "select closed_at, job.created_at from job join series using (series_instance_uid)"
+            )
+            assert created - closed <= 0.5
