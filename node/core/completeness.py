@@ -131,9 +131,12 @@ def decide(series: StoredSeries, quiet: QuietTimes, now: float) -> Evidence | No
     witness = None if hasty else _attested(series, quiet)
     if witness is None and silent_s < quiet.short_s:
         return None
+    released = _released(series) and not hasty
+    if witness is None and not released and silent_s < quiet.long_s:
+        return None  # before the geometry is looked at: this is asked ten times a second
     lacking, veto = _lacking(series, quiet), _veto(series)
     faultless = not lacking and veto is None
-    if witness is None and faultless and not hasty and _released(series):
+    if witness is None and faultless and released:
         witness = Witness.ASSOCIATION_RELEASED
     if silent_s < quiet.long_s and (witness is None or not faultless):
         return None

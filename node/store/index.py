@@ -1,6 +1,7 @@
 """What was received: journal, associations, instances, series, studies."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
@@ -41,6 +42,7 @@ class IntakeStore:
     def __init__(self, database: Database, owner: str) -> None:
         self._database = database
         self._owner = owner
+        self._open: dict[str, tuple[StoredSeries, frozenset[str]]] = {}
 
     def known(self, sop_instance_uid: str) -> tuple[Outcome, str] | None:
         """Tell what we hold under this UID: (OWN, "") for a result of ours, (STORED, digest) else."""
@@ -147,9 +149,20 @@ class IntakeStore:
             ).rowcount
 
     def open_series(self) -> list[StoredSeries]:
-        """Return every series that is still open."""
+        """Return every series that is still open.
+
+        Asked ten times a second: the instances of a series to which nothing came are not read again, only
+        what others say of it.
+        """
+        table = schema.series
         with self._database.reading() as (connection, _):
-            return _series(connection, schema.series.c.state == SeriesState.OPEN)
+            rows = connection.execute(select(table).where(table.c.state == SeriesState.OPEN)).all()
+            known = self._open
+            self._open = {
+                row.series_instance_uid: _again(connection, row, known.get(row.series_instance_uid))
+                for row in rows
+            }
+        return [series for series, _ in self._open.values()]
 
     def undispatched_series(self) -> list[StoredSeries]:
         """Return every closed series that dispatch has not seen yet."""
@@ -300,19 +313,37 @@ def _facts(header: Header) -> dict[str, Any]:
 
 def _series(connection: Connection, condition: Any) -> list[StoredSeries]:
     rows = connection.execute(select(schema.series).where(condition)).all()
-    return [_stored_series(connection, row) for row in rows]
+    return [_again(connection, row, None)[0] for row in rows]
 
 
-def _stored_series(connection: Connection, row: Row[Any]) -> StoredSeries:
+def _again(
+    connection: Connection, row: Row[Any], known: tuple[StoredSeries, frozenset[str]] | None
+) -> tuple[StoredSeries, frozenset[str]]:
+    """Return a series and its associations, its instances as they are known if nothing came since."""
+    if known is None or known[0].last_arrival != row.last_at:
+        known = _stored_series(connection, row)
+    series, associations = known
+    outcomes = _association_outcomes(connection, set(associations))
+    told = replace(
+        series,
+        associations_open=outcomes.get("OPEN", 0),
+        associations_broken=outcomes.get("BROKEN", 0),
+        listed=archive_list(connection, row.series_instance_uid),
+        announced=announced(connection, row.study_instance_uid, row.series_instance_uid),
+        closed_at=row.closed_at,
+    )
+    return told, associations
+
+
+def _stored_series(connection: Connection, row: Row[Any]) -> tuple[StoredSeries, frozenset[str]]:
     table = schema.instance
     instances = connection.execute(
         select(table.c.sop_instance_uid, table.c.digest, table.c.geometry, table.c.association_id)
         .where(table.c.series_instance_uid == row.series_instance_uid)
         .order_by(table.c.sop_instance_uid)
     ).all()
-    outcomes = _association_outcomes(connection, {item.association_id for item in instances})
     facts: Mapping[str, Any] = {**row.facts, "SeriesInstances": len(instances)}
-    return StoredSeries(
+    series = StoredSeries(
         series_instance_uid=row.series_instance_uid,
         study_instance_uid=row.study_instance_uid,
         peer=row.peer,
@@ -322,12 +353,10 @@ def _stored_series(connection: Connection, row: Row[Any]) -> StoredSeries:
         planes=tuple(item.geometry for item in instances),
         evidence=row.evidence,
         last_arrival=row.last_at,
-        associations_open=outcomes.get("OPEN", 0),
-        associations_broken=outcomes.get("BROKEN", 0),
-        listed=archive_list(connection, row.series_instance_uid),
-        announced=announced(connection, row.study_instance_uid, row.series_instance_uid),
-        closed_at=row.closed_at,
+        associations_open=0,
+        associations_broken=0,
     )
+    return series, frozenset(item.association_id for item in instances)
 
 
 def _association_outcomes(connection: Connection, ids: set[str]) -> dict[str, int]:

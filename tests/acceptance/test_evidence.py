@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
 from tests.acceptance.site import (
+    ANALYSE,
     SMALL_MODELS,
     Plan,
     Site,
@@ -60,3 +62,32 @@ def test_exactly_the_image_that_was_held_back_is_fetched(tmp_path: Path, held_ba
                 "select closed_at, job.created_at from job join series using (series_instance_uid)"
             )
             assert created - closed <= 0.5
+
+
+def test_the_result_carries_the_corrected_identity(tmp_path: Path) -> None:
+    first = small_study(tmp_path / "first", 2)
+    again = small_study(tmp_path / "again", 2, header={"PatientID": "OVR-000077"})
+    assert again.uid == first.uid
+    plan = Plan(
+        peers=[peer_source(results_to=[])],
+        rules=[{"name": "balls", "model": "threshold-brain"}],
+        tables={"inference": {"models": str(SMALL_MODELS), "server": "in-process"}},
+    )
+    with running_site(tmp_path / "site", plan) as site:
+        with site.running(("listener",), ("keeper",), ANALYSE):
+            site.wait_listening()
+            assert storescu(first.folder, port=site.port).returncode == 0
+            site.wait_jobs("COMPLETED")
+            assert storescu(again.folder, port=site.port).returncode == 0
+            site.wait_jobs("COMPLETED", 2)
+        journal = dict(site.rows("select outcome, count(*) from journal group by outcome"))
+        assert journal == {"stored": SLICES, "correction": SLICES}
+        results = site.rows(
+            "select path from result_instance join result_set using (result_set_id) "
+            "where state = 'CURRENT'"
+        )
+        assert results
+        for (path,) in results:
+            assert dcmread(site.data / "files" / path).PatientID == "OVR-000077"
+        assert "identity corrected" in site.explain(first.uid)
+        assert site.cli("ledger", "--verify").returncode == 0

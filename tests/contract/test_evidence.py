@@ -156,3 +156,22 @@ def test_the_ledger_knows_corrections(store: Store, tmp_path: Path) -> None:
     (tmp_path / one.path).parent.mkdir()
     (tmp_path / one.path).write_bytes(b"0" * one.size)
     assert balance(store.database, tmp_path).faults == ()
+
+
+def test_a_quiet_series_is_not_read_again_and_what_others_say_of_it_is(
+    store: Store, evidences: EvidenceStore
+) -> None:
+    intake = store.intake
+    intake.association_opened("a1", "modality")
+    store.receive(1, 2)
+    (first,) = intake.open_series()
+    assert first.associations_open == 1
+    intake.association_ended("a1", released=True)
+    evidences.answered(SERIES, "pacs", frozenset({"2.25.3001"}), 0.0)
+    (second,) = intake.open_series()
+    assert second.instances is first.instances
+    assert second.associations_open == 0
+    assert second.listed is not None
+    store.receive(3)
+    (third,) = intake.open_series()
+    assert len(third.instances) == 3
