@@ -31,6 +31,7 @@ MetricName = Literal[
     "overread_series",  # series by state
     "overread_jobs",  # jobs by state
     "overread_deliveries",  # deliveries by destination and state
+    "overread_retrievals",  # missing images that an archive was asked for, by state
     "overread_outbox",  # bells outstanding
 ]
 """The closed list of metrics; an unknown name does not type-check."""

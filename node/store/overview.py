@@ -132,6 +132,7 @@ class Overview:
             "series": schema.series.c.state,
             "jobs": schema.job.c.state,
             "deliveries": schema.delivery.c.state,
+            "retrievals": schema.retrieval.c.state,
             "outbox": schema.outbox.c.queue,
         }
         with self._database.reading() as (connection, _):

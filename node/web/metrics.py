@@ -9,6 +9,7 @@ _SOURCES: tuple[tuple[MetricName, str, str, str], ...] = (
     ("overread_series", "gauge", "series", "state"),
     ("overread_jobs", "gauge", "jobs", "state"),
     ("overread_deliveries", "gauge", "deliveries", "state"),
+    ("overread_retrievals", "gauge", "retrievals", "state"),
     ("overread_outbox", "gauge", "outbox", "queue"),
 )
 

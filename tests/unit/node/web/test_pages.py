@@ -153,7 +153,7 @@ def test_metrics_count_by_state(store: Store, browser: Browser) -> None:
 
 
 def test_every_metric_of_the_closed_list_is_exposed() -> None:
-    tables = ("instances", "series", "jobs", "deliveries", "outbox")
+    tables = ("instances", "series", "jobs", "deliveries", "retrievals", "outbox")
     text = exposition({table: {"x": 1} for table in tables})
     named = {line.split("{")[0] for line in text.splitlines() if not line.startswith("#")}
     assert named == set(MetricName.__args__)  # type: ignore[attr-defined] # what Literal[...] keeps
