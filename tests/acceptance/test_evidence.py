@@ -1,9 +1,12 @@
 """A series is complete by evidence: real sender, real archive, one image held back."""
 
+import time
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pydicom.uid import MRImageStorage
+from pynetdicom import AE
 
 from tests.acceptance.site import (
     ANALYSE,
@@ -17,6 +20,8 @@ from tests.acceptance.site import (
 from tests.acceptance.studies import SLICES, small_study
 from tests.peers.dcmtk import storescu
 from tests.peers.orthanc import Modality, Orthanc, running_orthanc
+
+PAUSE_S = 3.0
 
 pytestmark = [pytest.mark.peers, pytest.mark.slow]
 
@@ -91,3 +96,33 @@ def test_the_result_carries_the_corrected_identity(tmp_path: Path) -> None:
             assert dcmread(site.data / "files" / path).PatientID == "OVR-000077"
         assert "identity corrected" in site.explain(first.uid)
         assert site.cli("ledger", "--verify").returncode == 0
+
+
+@pytest.mark.parametrize("length", [1, SLICES // 2, SLICES - 1])
+def test_a_sender_that_pauses_on_an_open_association_gets_no_job(
+    tmp_path: Path, length: int
+) -> None:
+    study = small_study(tmp_path / "study", 3)
+    plan = Plan(
+        peers=[peer_source(results_to=[], quiet_long_s=60.0)],
+        rules=[{"name": "balls", "model": "threshold-brain"}],
+        tables={"inference": {"models": str(SMALL_MODELS), "server": "in-process"}},
+    )
+    entity = AE(ae_title="MODALITY")
+    entity.add_requested_context(MRImageStorage)
+    with running_site(tmp_path / "site", plan) as site, site.running(("listener",), ("keeper",)):
+        site.wait_listening()
+        association = entity.associate("127.0.0.1", site.port, ae_title="OVERREAD")
+        assert association.is_established
+        files = sorted(study.folder.glob("*.dcm"))
+        for file in files[:length]:
+            assert association.send_c_store(dcmread(file)).Status == 0
+        end = time.monotonic() + PAUSE_S
+        while time.monotonic() < end:
+            assert site.rows("select state from series") == [("OPEN",)]
+            assert site.jobs(study.uid) == []
+            time.sleep(0.1)
+        for file in files[length:]:
+            assert association.send_c_store(dcmread(file)).Status == 0
+        association.release()
+        site.wait_jobs("SCHEDULED")
