@@ -42,6 +42,7 @@ class Fault(StrEnum):
     GAP = "GAP"
     UNEVEN_SPACING = "UNEVEN-SPACING"
     SHEARED = "SHEARED"
+    UNEQUAL_GROUPS = "UNEQUAL-GROUPS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +161,80 @@ def examine(planes: Sequence[Plane | None]) -> Stack | StackFault:
     if fault is not None:
         return fault
     return Stack(order=order, normal=normal, slice_spacing_mm=spacing)
+
+
+SMALLEST_STACK = 5
+"""Fewer planes beside a stack of another orientation or grid are a localizer: they may lie anywhere."""
+
+_MISSING = frozenset({Fault.GAP, Fault.UNEVEN_SPACING})
+
+
+def missing(planes: Sequence[Plane | None], keys: Sequence[Sequence[Any]]) -> StackFault | None:
+    """Say whether frames are missing inside a series; None when nothing shows that.
+
+    What is merely no volume, such as a localizer or several echoes in one series, is no fault here.
+
+    Parameters
+    ----------
+    planes
+        One plane for each frame; None where a frame carries no geometry, and says nothing.
+    keys
+        For each frame its time, echo, b-value, phase and the like, in the same order for all.
+    """
+    frames = [(p, tuple(k)) for p, k in zip(planes, keys, strict=True) if p is not None]
+    stacks: list[list[tuple[Plane, tuple[Any, ...]]]] = []
+    for frame in frames:
+        home = next((s for s in stacks if _grid_fault([s[0][0], frame[0]]) is None), None)
+        if home is None:
+            stacks.append([frame])
+        else:
+            home.append(frame)
+    if len(stacks) > 1:
+        stacks = [stack for stack in stacks if len(stack) >= SMALLEST_STACK]
+    return next((fault for fault in map(_stack_fault, stacks) if fault is not None), None)
+
+
+def _stack_fault(frames: Sequence[tuple[Plane, tuple[Any, ...]]]) -> StackFault | None:
+    normal = frames[0][0].normal
+    groups = [list(frames)]
+    for i in range(len(frames[0][1])):
+        groups = [part for group in groups for part in _split(group, i, normal)]
+    places = [list(_places([plane for plane, _ in group], normal).values()) for group in groups]
+    for group in places:
+        verdict = examine([planes[0] for planes in group])
+        if isinstance(verdict, StackFault) and verdict.fault in _MISSING:
+            return verdict
+    sizes = [len(group) for group in places]
+    if min(sizes) < max(sizes):
+        return StackFault(
+            fault=Fault.UNEQUAL_GROUPS,
+            detail=f"{len(sizes)} times, echoes, b-values or phases; one has {min(sizes)} positions, "
+            f"another {max(sizes)}",
+        )
+    return None
+
+
+def _split(
+    frames: list[tuple[Plane, tuple[Any, ...]]], key: int, normal: Vector
+) -> list[list[tuple[Plane, tuple[Any, ...]]]]:
+    """Split frames by one key when it tells those at one position apart, and not each from each."""
+    parts: dict[str, list[tuple[Plane, tuple[Any, ...]]]] = {}
+    for frame in frames:
+        parts.setdefault(str(frame[1][key]), []).append(frame)
+    crowd = max(map(len, _places([plane for plane, _ in frames], normal).values()))
+    return list(parts.values()) if 1 < len(parts) <= crowd else [frames]
+
+
+def _places(planes: Sequence[Plane], normal: Vector) -> dict[int, list[Plane]]:
+    """Planes by their position along the normal, in steps of the tolerance."""
+    found: dict[int, list[Plane]] = {}
+    last, place = -math.inf, 0
+    for plane in sorted(planes, key=lambda one: dot(one.position_mm, normal)):
+        offset = dot(plane.position_mm, normal)
+        place += offset - last >= POSITION_TOLERANCE_MM
+        last = offset
+        found.setdefault(place, []).append(plane)
+    return found
 
 
 def _grid_fault(planes: Sequence[Plane]) -> StackFault | None:

@@ -8,10 +8,10 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from node.clock import SystemClock
 from node.core.completeness import QuietTimes
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from integrations.pacs.peer import DicomPeer
     from node.core.commitment import CommitmentRequest, FailureReason
     from node.core.job import Claim
+    from node.core.study import Header
     from node.dicom.listener import Listener, Service
     from node.pipeline.deliver import Outlet
     from node.pipeline.dispatch import Routes
+    from node.pipeline.retrieve import Archive, Evidences
     from node.pipeline.translate import Source
     from node.store.database import Database
     from node.store.deliveries import DeliveryStore
@@ -79,6 +81,7 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
     from node.dicom.handlers import Handlers, Taking
     from node.dicom.header import read_header
     from node.dicom.listener import Endpoint, Listener
+    from node.dicom.pixels import compare
     from node.pipeline.receive import receive, recover
     from node.store.files import FileStore
     from node.store.index import IntakeStore
@@ -95,7 +98,11 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
     peers = {peer.ae_title: peer.name for peer in settings.peer if peer.ae_title}
     store = FileStore(settings.node.data / "files", listener=str(number), durable=table.fsync)
     intake = IntakeStore(database(settings), owner=f"listener:{table.port}:{number}")
-    recovered = recover(store, intake, read_header)
+
+    def compare_with(path: str, arriving: BinaryIO) -> "tuple[Header, bool | None] | None":
+        return compare(store.root / path, arriving)
+
+    recovered = recover(store, intake, read_header, compare_with)
     broken = intake.break_open_associations()
     log("listener starts", count=broken, instances=recovered, port=table.port)
     share = -(-table.maximum_associations // table.processes)
@@ -106,7 +113,7 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
     handlers = Handlers(
         taking=Taking(
             incoming=store.incoming,
-            receive=lambda arrival: receive(arrival, intake),
+            receive=lambda arrival: receive(arrival, intake, compare_with),
             opened=intake.association_opened,
             ended=lambda association_id, released: intake.association_ended(
                 association_id, released=released
@@ -183,6 +190,8 @@ class Keeping:
     record_for: "Callable[[Claim], Record | None]"
     source_of: "Callable[[str], Source]"
     report_commitment: Step
+    evidences: "Evidences"
+    archives: "Sequence[Archive]" = ()
 
 
 def keeper(settings: Settings) -> Keeping:
@@ -193,6 +202,7 @@ def keeper(settings: Settings) -> Keeping:
     SettingsInvalid
         A rule names a model that has no card, or a card is wrong.
     """
+    from node.store.evidence import EvidenceStore
     from node.store.index import IntakeStore
     from node.store.jobs import JobStore
     from node.store.outbox import OutboxStore
@@ -210,6 +220,8 @@ def keeper(settings: Settings) -> Keeping:
         record_for=_record_for(settings),
         source_of=_source_of(settings),
         report_commitment=_commitment_reporter(settings, opened),
+        evidences=EvidenceStore(opened),
+        archives=_archives(settings),
     )
 
 
@@ -445,6 +457,30 @@ def fhir_client(peer: Peer) -> "FhirClient":
         raise SettingsInvalid((f"peer {peer.name}: {peer.fhir.token_env} is not set",))
     auth = BearerToken(token) if token else NoAuth()
     return FhirClient(peer.fhir.url, auth=auth, read_timeout_s=peer.fhir.timeout_s)
+
+
+def _archives(settings: Settings) -> "list[Archive]":
+    """Return every archive that may be asked whether a series is whole."""
+    from integrations.pacs.query import DicomArchiveIndex
+    from integrations.pacs.retrieve import DicomRetriever
+    from node.pipeline.retrieve import Archive
+
+    held: dict[str, set[str]] = {}
+    for source in settings.peer:
+        if source.archive is not None:
+            held.setdefault(source.archive, set()).add(source.name)
+    archives = []
+    for name, sources in held.items():
+        pacs = dicom_peer(settings, settings.peer_named(name))
+        archives.append(
+            Archive(
+                name=name,
+                sources=frozenset(sources),
+                index=DicomArchiveIndex(pacs),
+                retrieve=DicomRetriever(pacs, settings.node.ae_title).retrieve,
+            )
+        )
+    return archives
 
 
 def _record_for(settings: Settings) -> "Callable[[Claim], Record | None]":

@@ -208,6 +208,15 @@ class Peer(Table):
     quiet_long_s: Seconds = Field(
         120.0, description="Quiet time without other witness (witness f)."
     )
+    archive: str | None = Field(
+        None, description="Peer with the role archive that is asked whether its series are whole."
+    )
+    archive_again_s: Seconds = Field(
+        3.0, description="Between two questions to that archive (witness c)."
+    )
+    trusted_counts: tuple[Literal["ImagesInAcquisition", "NumberOfSlices"], ...] = Field(
+        (), description="Attributes of its images that truly say how many there are (witness b)."
+    )
     results_to: tuple[str, ...] = Field(
         (), description="Peers that get the results of its studies."
     )
@@ -245,7 +254,12 @@ class Peer(Table):
     @property
     def quiet(self) -> QuietTimes:
         """Its quiet times."""
-        return QuietTimes(short_s=self.quiet_short_s, long_s=self.quiet_long_s)
+        return QuietTimes(
+            short_s=self.quiet_short_s,
+            long_s=self.quiet_long_s,
+            apart_s=self.archive_again_s,
+            counts=self.trusted_counts,
+        )
 
 
 class RuleTable(Table):
@@ -355,6 +369,12 @@ class Settings(Table):
             f"{where}: no peer {name} with the role archive or ehr"
             for where, name in sorted(wanted)
             if name not in takers
+        ]
+        archives = {peer.name for peer in self.peer if "archive" in peer.roles}
+        faults += [
+            f"peer {peer.name}: archive: no peer {peer.archive} with the role archive"
+            for peer in self.peer
+            if peer.archive is not None and peer.archive not in archives
         ]
         if faults:
             raise ValueError("; ".join(faults))

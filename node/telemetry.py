@@ -33,6 +33,7 @@ MetricName = Literal[
     "overread_deliveries",  # deliveries by destination and state
     "overread_series_excluded",  # series that no rule was asked about, by reason
     "overread_deadlines_missed",  # jobs that were not done by their deadline, by model
+    "overread_retrievals",  # missing images that an archive was asked for, by state
     "overread_outbox",  # bells outstanding
     "overread_announced_instances",  # instances that peers listed, by service
     "overread_commitments",  # Storage Commitment transactions by state

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from inference.geometry import Fault, Plane, StackFault, examine
-from node.core.study import StoredSeries
+from inference.geometry import Plane, StackFault, missing
+from node.core.study import GROUP_KEYWORDS, StoredSeries
 
 ENHANCED_SOP_CLASSES = frozenset({
     "1.2.840.10008.5.1.4.1.1.2.1",  # Enhanced CT
@@ -20,8 +20,8 @@ ENHANCED_SOP_CLASSES = frozenset({
     "1.2.840.10008.5.1.4.1.1.128.2",  # Legacy Converted Enhanced PET
 })
 
-VETOES = frozenset({Fault.GAP, Fault.UNEVEN_SPACING})
-"""Faults that mean that something is missing, rather than that the series is no volume."""
+IMAGES_MISSING = "IMAGES-MISSING"
+"""Reason code: a count, the archive or an announcement names more than arrived."""
 
 
 class Witness(StrEnum):
@@ -35,9 +35,19 @@ class Witness(StrEnum):
     LONG_QUIET = "long-quiet"
 
 
+_WORDS = {
+    Witness.ENHANCED_OBJECT: "one enhanced object",
+    Witness.IMAGES_IN_ACQUISITION: "count trusted",
+    Witness.ARCHIVE_LIST: "PACS list equal twice",
+    Witness.ANNOUNCED_LIST: "equal to the announced list",
+    Witness.ASSOCIATION_RELEASED: "association released, short quiet",
+    Witness.LONG_QUIET: "long quiet",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuietTimes:
-    """How long a peer must be silent, in seconds.
+    """How long a peer must be silent, in seconds, and what of it is trusted.
 
     Parameters
     ----------
@@ -45,10 +55,16 @@ class QuietTimes:
         After the release of every association that brought images of the series.
     long_s
         When nothing else testifies.
+    apart_s
+        Between two equal answers of the archive.
+    counts
+        Keywords whose value is trusted to be the number of images.
     """
 
     short_s: float
     long_s: float
+    apart_s: float = 3.0
+    counts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +80,10 @@ class Evidence:
     end_slice_may_be_missing
         True under witnesses that cannot see the end of a series.
     fault, detail
-        The geometry's veto, None when there is none.
+        Why it counts as incomplete, None when it does not. A detail without a fault is a gap that the witness
+        denies: the model's card decides what it is worth.
+    expected
+        How many the witness knows of, None when it knows no number.
     """
 
     witness: Witness
@@ -72,6 +91,7 @@ class Evidence:
     end_slice_may_be_missing: bool
     fault: str | None = None
     detail: str | None = None
+    expected: int | None = None
 
     def as_record(self) -> dict[str, Any]:
         """Return plain values for the store."""
@@ -83,9 +103,12 @@ class Evidence:
         return cls(**{**record, "witness": Witness(record["witness"])})
 
     def __str__(self) -> str:
-        end = ", an end slice may be missing" if self.end_slice_may_be_missing else ""
-        veto = f", {self.fault}: {self.detail}" if self.fault else ", no gap"
-        return f"{self.instances} instances, witness {self.witness}{veto}{end}"
+        number = f"{self.instances} instances"
+        if self.expected is not None:
+            number = f"{self.instances} of {self.expected}"
+        veto = f"{self.fault}: {self.detail}" if self.fault else self.detail or "no gap"
+        end = ("an end slice may be missing",) if self.end_slice_may_be_missing else ()
+        return "; ".join((number, _WORDS[self.witness], veto, *end))
 
 
 def decide(series: StoredSeries, quiet: QuietTimes, now: float) -> Evidence | None:
@@ -102,34 +125,99 @@ def decide(series: StoredSeries, quiet: QuietTimes, now: float) -> Evidence | No
     now
         Seconds since 1970.
     """
-    count = len(series.instances)
-    if count == 1 and series.facts.get("SOPClassUID") in ENHANCED_SOP_CLASSES:
-        return Evidence(
-            witness=Witness.ENHANCED_OBJECT, instances=1, end_slice_may_be_missing=False
-        )
     silent_s = now - series.last_arrival
-    if silent_s < quiet.short_s:
+    # late images: at most one revision in a quiet time
+    hasty = series.closed_at is not None and (min(silent_s, now - series.closed_at) < quiet.short_s)
+    witness = None if hasty else _attested(series, quiet)
+    if witness is None and silent_s < quiet.short_s:
         return None
-    veto = _veto(series)
-    released = series.associations_open == 0 and series.associations_broken == 0
-    if released and veto is None:
-        return Evidence(
-            witness=Witness.ASSOCIATION_RELEASED, instances=count, end_slice_may_be_missing=True
-        )
-    if silent_s < quiet.long_s:
+    released = _released(series) and not hasty
+    if witness is None and not released and silent_s < quiet.long_s:
+        return None  # before the geometry is looked at: this is asked ten times a second
+    lacking, veto = _lacking(series, quiet), _veto(series)
+    faultless = not lacking and veto is None
+    if witness is None and faultless and released:
+        witness = Witness.ASSOCIATION_RELEASED
+    if silent_s < quiet.long_s and (witness is None or not faultless):
         return None
+    return _evidence(series, witness or Witness.LONG_QUIET, lacking, veto)
+
+
+def _evidence(
+    series: StoredSeries, witness: Witness, lacking: int, veto: StackFault | None
+) -> Evidence:
+    count = len(series.instances)
+    blind = witness in {Witness.ASSOCIATION_RELEASED, Witness.LONG_QUIET}
+    numberless = blind or witness is Witness.ENHANCED_OBJECT
+    fault: str | None = veto.fault if veto and blind else None
+    detail = veto.detail if veto else None
+    if lacking:
+        fault, detail = IMAGES_MISSING, f"{lacking} of {count + lacking} did not come"
     return Evidence(
-        witness=Witness.LONG_QUIET,
+        witness=witness,
         instances=count,
-        end_slice_may_be_missing=True,
-        fault=veto.fault if veto else None,
-        detail=veto.detail if veto else None,
+        end_slice_may_be_missing=blind,
+        fault=fault,
+        detail=detail,
+        expected=None if numberless and not lacking else count + lacking,
     )
+
+
+def _attested(series: StoredSeries, quiet: QuietTimes) -> Witness | None:
+    """Return the strongest witness that needs no quiet time."""
+    uids, listed = {uid for uid, _ in series.instances}, series.listed
+    if _enhanced(series):
+        return Witness.ENHANCED_OBJECT
+    if _expected(series, quiet.counts) == len(uids):
+        return Witness.IMAGES_IN_ACQUISITION
+    if series.associations_open:
+        return None
+    if listed and listed.instances == uids and listed.at - listed.since >= quiet.apart_s:
+        return Witness.ARCHIVE_LIST
+    return Witness.ANNOUNCED_LIST if series.announced and series.announced <= uids else None
+
+
+def _enhanced(series: StoredSeries) -> bool:
+    if series.facts.get("SOPClassUID") not in ENHANCED_SOP_CLASSES:
+        return False
+    parts = _expected(series, ("InConcatenationTotalNumber",)) or 1
+    return len(series.instances) == parts
+
+
+def _released(series: StoredSeries) -> bool:
+    return series.associations_open == 0 and series.associations_broken == 0
+
+
+def _lacking(series: StoredSeries, quiet: QuietTimes) -> int:
+    """How many instances somebody names that have not arrived."""
+    uids = {uid for uid, _ in series.instances}
+    named = series.announced | (series.listed.instances if series.listed else frozenset())
+    expected = _expected(series, quiet.counts) or 0
+    return max(len(named - uids), expected - len(uids), 0)
+
+
+def _expected(series: StoredSeries, keywords: tuple[str, ...]) -> int | None:
+    """How many images a trusted count promises; None when an instance does not say.
+
+    Images in Acquisition (0020,1002) counts those of one Acquisition Number (0020,0012).
+    """
+    for keyword in keywords:
+        promised = {
+            plane.get("AcquisitionNumber") if keyword == "ImagesInAcquisition" else None: (
+                plane.get(keyword)
+            )
+            for plane in series.planes
+        }
+        numbers = [value for value in promised.values() if isinstance(value, int) and value > 0]
+        if numbers and len(numbers) == len(promised):
+            return sum(numbers)
+    return None
 
 
 def _veto(series: StoredSeries) -> StackFault | None:
     planes = [Plane.from_keywords(values) for values in series.planes]
-    if any(plane is None for plane in planes):
-        return None
-    verdict = examine(planes)
-    return verdict if isinstance(verdict, StackFault) and verdict.fault in VETOES else None
+    keys = [
+        [values.get(keyword) for keyword in (*GROUP_KEYWORDS, "EchoTime")]
+        for values in series.planes
+    ]
+    return missing(planes, keys)

@@ -62,13 +62,17 @@ class Intake(Protocol):
     def known(self, sop_instance_uid: str) -> Known | None:
         """Tell what we hold under this UID: (OWN, "") for a result of ours, (STORED, digest) else."""
 
-    def record(self, received: Received) -> Outcome:
+    def kept(self, sop_instance_uid: str) -> tuple[str, str]:
+        """Return path and digest of the instance that is on record under this UID."""
+
+    def record(self, received: Received) -> Outcome | None:
         """Write the journal's line and the records of one instance; durable on return.
 
         Returns
         -------
-        Outcome
-            What the records say of its UID and its content (`core.reception`).
+        Outcome | None
+            What the records say of its UID and its content. None, and nothing is written: another content
+            is on record, and `received.verdict` does not say what this one is beside it.
 
         Raises
         ------

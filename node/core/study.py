@@ -67,11 +67,26 @@ GEOMETRY_KEYWORDS = (
     "InstanceNumber",
 )
 
+GROUP_KEYWORDS = (
+    "TemporalPositionIdentifier",
+    "EchoNumbers",
+    "DiffusionBValue",
+    "NominalPercentageOfCardiacPhase",
+    "TriggerTime",
+    "AcquisitionNumber",
+)
+"""What tells frames at one position apart, with Echo Time: time, echo, b-value, phase, acquisition."""
+
+COUNT_KEYWORDS = ("ImagesInAcquisition", "NumberOfSlices", "InConcatenationTotalNumber")
+"""How many images there should be, in the standard's own attributes."""
+
 HEADER_KEYWORDS = (
     *IDENTITY_KEYWORDS,
     *STUDY_KEYWORDS,
     *SERIES_KEYWORDS,
     *GEOMETRY_KEYWORDS,
+    *GROUP_KEYWORDS,
+    *COUNT_KEYWORDS,
 )
 """Everything that is read from an instance at reception."""
 
@@ -125,6 +140,9 @@ class Received:
         The association that brought it.
     peer
         Name of the peer that sent it.
+    verdict
+        Digest of another content under its UID, and what this one is beside it (`core.reception`); None
+        until that is known to be needed.
     """
 
     header: Header
@@ -133,6 +151,7 @@ class Received:
     digest: str
     association_id: str
     peer: str
+    verdict: "tuple[str, Outcome] | None" = None
 
 
 class Incoming(Protocol):
@@ -203,6 +222,8 @@ class Outcome(StrEnum):
     DUPLICATE = "duplicate"
     OWN = "own"
     CONFLICT = "conflict"
+    FETCHED = "fetched"
+    CORRECTION = "correction"
 
 
 class SeriesState(StrEnum):
@@ -211,6 +232,23 @@ class SeriesState(StrEnum):
     OPEN = "OPEN"
     COMPLETE = "COMPLETE"
     INCOMPLETE = "INCOMPLETE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveList:
+    """What an archive says it holds of a series.
+
+    Parameters
+    ----------
+    instances
+        SOP Instance UIDs, as it said last.
+    since, at
+        When it said so first without saying anything else in between, and last; seconds since 1970.
+    """
+
+    instances: frozenset[str]
+    since: float
+    at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,9 +262,15 @@ class StoredSeries:
     instances
         (SOP Instance UID, SHA-256 of the data set) of each.
     planes
-        Geometry attributes of each instance.
+        Attributes of geometry, group and count of each instance.
     evidence
-        Why it counts as complete, None while it is open.
+        Why it counts as complete, None while it is open for the first time.
+    listed
+        What the archive holds of it, None when it was not asked or did not answer.
+    announced
+        SOP Instance UIDs that a Storage Commitment request, an MPPS or an IAN names for it.
+    closed_at
+        When it was closed last, None when it never was.
     """
 
     series_instance_uid: str
@@ -240,6 +284,9 @@ class StoredSeries:
     last_arrival: float
     associations_open: int
     associations_broken: int
+    listed: ArchiveList | None = None
+    announced: frozenset[str] = frozenset()
+    closed_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """What was received: journal, associations, instances, series, studies."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
@@ -11,6 +12,7 @@ from node.core.study import Outcome, Received, SeriesState, StoredSeries
 from node.store import schema
 from node.store.database import Database
 from node.store.events import tell
+from node.store.evidence import announced, archive_list
 from node.store.recorder import Recorder, known
 
 
@@ -29,14 +31,32 @@ class IntakeStore:
         self._database = database
         self._owner = owner
         self._recorder = Recorder(database)
+        self._open: dict[str, tuple[StoredSeries, frozenset[str]]] = {}
 
     def known(self, sop_instance_uid: str) -> Known | None:
         """Tell what we hold under this UID: (OWN, "") for a result of ours, (STORED, digest) else."""
         with self._database.reading() as (connection, _):
             return known(connection, [sop_instance_uid]).get(sop_instance_uid)
 
-    def record(self, received: Received) -> Outcome:
+    def kept(self, sop_instance_uid: str) -> tuple[str, str]:
+        """Return path and digest of the instance that is on record under this UID."""
+        table = schema.instance
+        with self._database.reading() as (connection, _):
+            row = connection.execute(
+                select(table.c.path, table.c.digest).where(
+                    table.c.sop_instance_uid == sop_instance_uid
+                )
+            ).one()
+        return str(row.path), str(row.digest)
+
+    def record(self, received: Received) -> Outcome | None:
         """Write the journal's line and the records of one instance; durable on return.
+
+        Returns
+        -------
+        Outcome | None
+            None, and nothing is written, when another content is on record under its UID and its verdict
+            is not about that.
 
         Raises
         ------
@@ -107,9 +127,22 @@ class IntakeStore:
             ).rowcount
 
     def open_series(self) -> list[StoredSeries]:
-        """Return every series that is still open."""
+        """Return every series that is still open.
+
+        Asked ten times a second: the instances of a series to which nothing came are not read again, only
+        what others say of it.
+        """
+        table = schema.series
         with self._database.reading() as (connection, _):
-            return _series(connection, schema.series.c.state == SeriesState.OPEN)
+            rows = connection.execute(select(table).where(table.c.state == SeriesState.OPEN)).all()
+            before = self._open
+            self._open = {
+                row.series_instance_uid: _again(
+                    connection, row, before.get(row.series_instance_uid)
+                )
+                for row in rows
+            }
+        return [series for series, _ in self._open.values()]
 
     def undispatched_series(self) -> list[StoredSeries]:
         """Return every closed series that dispatch has not seen yet."""
@@ -149,19 +182,37 @@ class IntakeStore:
 
 def _series(connection: Connection, condition: Any) -> list[StoredSeries]:
     rows = connection.execute(select(schema.series).where(condition)).all()
-    return [_stored_series(connection, row) for row in rows]
+    return [_again(connection, row, None)[0] for row in rows]
 
 
-def _stored_series(connection: Connection, row: Row[Any]) -> StoredSeries:
+def _again(
+    connection: Connection, row: Row[Any], known: tuple[StoredSeries, frozenset[str]] | None
+) -> tuple[StoredSeries, frozenset[str]]:
+    """Return a series and its associations, its instances as they are known if nothing came since."""
+    if known is None or known[0].last_arrival != row.last_at:
+        known = _stored_series(connection, row)
+    series, associations = known
+    outcomes = _association_outcomes(connection, set(associations))
+    told = replace(
+        series,
+        associations_open=outcomes.get("OPEN", 0),
+        associations_broken=outcomes.get("BROKEN", 0),
+        listed=archive_list(connection, row.series_instance_uid),
+        announced=announced(connection, row.study_instance_uid, row.series_instance_uid),
+        closed_at=row.closed_at,
+    )
+    return told, associations
+
+
+def _stored_series(connection: Connection, row: Row[Any]) -> tuple[StoredSeries, frozenset[str]]:
     table = schema.instance
     instances = connection.execute(
         select(table.c.sop_instance_uid, table.c.digest, table.c.geometry, table.c.association_id)
         .where(table.c.series_instance_uid == row.series_instance_uid)
         .order_by(table.c.sop_instance_uid)
     ).all()
-    outcomes = _association_outcomes(connection, {item.association_id for item in instances})
     facts: Mapping[str, Any] = {**row.facts, "SeriesInstances": len(instances)}
-    return StoredSeries(
+    series = StoredSeries(
         series_instance_uid=row.series_instance_uid,
         study_instance_uid=row.study_instance_uid,
         peer=row.peer,
@@ -171,9 +222,10 @@ def _stored_series(connection: Connection, row: Row[Any]) -> StoredSeries:
         planes=tuple(item.geometry for item in instances),
         evidence=row.evidence,
         last_arrival=row.last_at,
-        associations_open=outcomes.get("OPEN", 0),
-        associations_broken=outcomes.get("BROKEN", 0),
+        associations_open=0,
+        associations_broken=0,
     )
+    return series, frozenset(item.association_id for item in instances)
 
 
 def _association_outcomes(connection: Connection, ids: set[str]) -> dict[str, int]:

@@ -5,6 +5,7 @@ that makes the write visible: a worker that slept through its lease writes nothi
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, Update, func, insert, select, update
@@ -21,6 +22,7 @@ from node.core.job import (
 from node.core.study import SeriesOfStudy, StoredSeries
 from node.errors import LeaseLost
 from node.store import schema
+from node.store.corrections import still_to_get
 from node.store.database import Database
 from node.store.deadlines import late, tell_missed
 from node.store.events import tell
@@ -91,8 +93,10 @@ class JobStore:
                 return
             for request in requests:
                 if not _exists(connection, request.job_id):
-                    _overtake(connection, now, request)
-                    _create(connection, now, request)
+                    destinations = still_to_get(connection, now, request)
+                    if destinations is not None:
+                        _overtake(connection, now, request)
+                        _create(connection, now, replace(request, destinations=tuple(destinations)))
             for note in notes:
                 what = "excluded" if excluded else "not routed"
                 tell(connection, now, series.study_instance_uid, what, note)

@@ -14,6 +14,8 @@ from node.core.study import Outcome
 from node.store import schema
 from node.store.database import Database
 
+_NEW = frozenset({Outcome.STORED, Outcome.FETCHED})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
@@ -56,7 +58,8 @@ def balance(database: Database, root: Path, *, verify: bool = False) -> Balance:
         fault = _fault(line.outcome, line.path, root)
         if line.outcome == Outcome.OWN and line.sop_instance_uid not in own:
             fault = "journaled as our own, and no result carries this UID"
-        if line.outcome in {Outcome.STORED, Outcome.DUPLICATE}:
+        if line.outcome in {*_NEW, Outcome.DUPLICATE, Outcome.CORRECTION}:
+            # a corrected instance has the file of its last correction; the earlier ones stay beside it
             record = records.get(line.sop_instance_uid)
             fault = "no record" if record is None else _file_fault(root, record.path, record.size)
             if fault is None and verify and record is not None:
@@ -65,7 +68,9 @@ def balance(database: Database, root: Path, *, verify: bool = False) -> Balance:
             accounted += 1
         else:
             faults.append(f"journal line {line.line}, {line.sop_instance_uid}: {fault}")
-    stored = {line.sop_instance_uid for line in lines if line.outcome == Outcome.STORED}
+    stored = {
+        line.sop_instance_uid for line in lines if line.outcome in {Outcome.STORED, Outcome.FETCHED}
+    }
     faults += [f"{uid}: on record and never acknowledged" for uid in records if uid not in stored]
     return Balance(acknowledged=len(lines), accounted=accounted, faults=tuple(faults))
 

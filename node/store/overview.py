@@ -164,6 +164,7 @@ class Overview:
             "series": schema.series.c.state,
             "jobs": schema.job.c.state,
             "deliveries": schema.delivery.c.state,
+            "retrievals": schema.retrieval.c.state,
             "outbox": schema.outbox.c.queue,
             "announced": schema.announcement.c.kind,
             "commitments": schema.commitment.c.state,

@@ -10,9 +10,11 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, literal, select, union_all, update
 
-from node.core.reception import Known, classify
+from node.core.reception import Known
 from node.core.study import (
+    COUNT_KEYWORDS,
     GEOMETRY_KEYWORDS,
+    GROUP_KEYWORDS,
     STUDY_KEYWORDS,
     Header,
     Outcome,
@@ -21,8 +23,13 @@ from node.core.study import (
 )
 from node.errors import NodeError, OutOfResources
 from node.store import schema
+from node.store.corrections import correct
 from node.store.database import Database
 from node.store.events import tell
+from node.store.evidence import fetched
+
+KEPT_KEYWORDS = (*GEOMETRY_KEYWORDS, *GROUP_KEYWORDS, *COUNT_KEYWORDS, "EchoTime")
+"""What is kept of each instance: where it lies, what tells it apart, how many there should be."""
 
 MOST = 64
 """Instances of one transaction."""
@@ -37,7 +44,7 @@ class _Waiting:
         self.received = received
         self.done = False
         self.failure: NodeError | None = None
-        self.outcome = Outcome.STORED
+        self.outcome: Outcome | None = None
 
 
 class Recorder:
@@ -55,8 +62,14 @@ class Recorder:
         self._committing = threading.Lock()
         self._waiting: list[_Waiting] = []
 
-    def record(self, received: Received) -> Outcome:
+    def record(self, received: Received) -> Outcome | None:
         """Write one instance's; durable on return.
+
+        Returns
+        -------
+        Outcome | None
+            None, and nothing is written, when another content is on record under its UID and its verdict
+            is not about that.
 
         Raises
         ------
@@ -116,28 +129,53 @@ def known(connection: Connection, uids: Iterable[str]) -> dict[str, Known]:
     return found | {uid: (Outcome.OWN, "") for uid, _, ours in rows if ours}
 
 
-def write(connection: Connection, now: float, arrived: Sequence[Received]) -> list[Outcome]:
-    """Write what arrived, in one transaction; return what each of it is."""
+def write(connection: Connection, now: float, arrived: Sequence[Received]) -> list[Outcome | None]:
+    """Write what arrived, in one transaction; return what each of it is, None for what was not written."""
     held = known(connection, {one.header.sop_instance_uid for one in arrived})
-    outcomes: list[Outcome] = []
-    fresh: list[Received] = []
+    outcomes: list[Outcome | None] = []
     for one in arrived:
         uid = one.header.sop_instance_uid
-        outcome = classify(held.get(uid), one.digest)
-        if outcome is Outcome.STORED:
+        outcome = _outcome(held.get(uid), one)
+        if outcome in {Outcome.STORED, Outcome.CORRECTION}:
             held[uid] = (Outcome.STORED, one.digest)
-            fresh.append(one)
-        elif outcome is Outcome.CONFLICT:
-            detail = f"SOP Instance UID {uid} came with other content"
-            tell(connection, now, one.header.study_instance_uid, "conflict", detail)
         outcomes.append(outcome)
+    fresh = [one for one, what in zip(arrived, outcomes, strict=True) if what is Outcome.STORED]
     if fresh:
         _touch_studies(connection, now, fresh)
         _touch_series(connection, now, fresh)
         connection.execute(insert(schema.instance), [_instance(now, one) for one in fresh])
-    lines = zip(arrived, outcomes, strict=True)
-    connection.execute(insert(schema.journal), [_line(now, one, what) for one, what in lines])
+        asked = fetched(connection, [one.header.sop_instance_uid for one in fresh])
+        outcomes = [
+            Outcome.FETCHED
+            if what is Outcome.STORED and one.header.sop_instance_uid in asked
+            else what
+            for one, what in zip(arrived, outcomes, strict=True)
+        ]
+    lines = [(one, what) for one, what in zip(arrived, outcomes, strict=True) if what is not None]
+    if lines:
+        rows = [_line(now, one, what) for one, what in lines]
+        connection.execute(insert(schema.journal), rows)
+    for one, what in lines:
+        _also(connection, now, one, what)
     return outcomes
+
+
+def _outcome(held: Known | None, one: Received) -> Outcome | None:
+    if held is None:
+        return Outcome.STORED
+    if held[0] is Outcome.OWN:
+        return Outcome.OWN
+    if held[1] == one.digest:
+        return Outcome.DUPLICATE
+    return one.verdict[1] if one.verdict is not None and one.verdict[0] == held[1] else None
+
+
+def _also(connection: Connection, now: float, one: Received, outcome: Outcome) -> None:
+    if outcome is Outcome.CORRECTION:
+        correct(connection, now, one)
+    elif outcome is Outcome.CONFLICT:
+        detail = f"SOP Instance UID {one.header.sop_instance_uid} came with other content"
+        tell(connection, now, one.header.study_instance_uid, "conflict", detail)
 
 
 def _touch_studies(connection: Connection, now: float, fresh: Sequence[Received]) -> None:
@@ -168,16 +206,19 @@ def _touch_series(connection: Connection, now: float, fresh: Sequence[Received])
     """Open and reopen series; tell of instances that name another patient than their series."""
     table = schema.series
     first = _first(fresh, lambda header: header.series_instance_uid)
-    identities: dict[str, Mapping[str, Any]] = dict(
-        connection
-        .execute(
-            select(table.c.series_instance_uid, table.c.identity).where(
-                table.c.series_instance_uid.in_(list(first))
-            )
+    known_series = connection.execute(
+        select(table.c.series_instance_uid, table.c.identity, table.c.state).where(
+            table.c.series_instance_uid.in_(list(first))
         )
-        .tuples()
-        .all()
-    )
+    ).all()
+    identities: dict[str, Mapping[str, Any]] = {
+        row.series_instance_uid: row.identity for row in known_series
+    }
+    for row in known_series:
+        if row.state != SeriesState.OPEN:
+            late = f"series {row.series_instance_uid} is open again"
+            study_uid = first[row.series_instance_uid].header.study_instance_uid
+            tell(connection, now, study_uid, "late images", late)
     there = sorted(identities)
     opened = [one for uid, one in first.items() if uid not in identities]
     if opened:
@@ -277,7 +318,7 @@ def _instance(now: float, one: Received) -> dict[str, Any]:
         "path": one.path,
         "size": one.size,
         "digest": one.digest,
-        "geometry": {key: header.values[key] for key in GEOMETRY_KEYWORDS if key in header.values},
+        "geometry": {key: header.values[key] for key in KEPT_KEYWORDS if key in header.values},
         "received_at": now,
     }
 

@@ -296,3 +296,28 @@ commitment_held = Table(
     Column("until", Double, nullable=False),
 )
 """Instances that we promised to keep, and until when: retention asks here."""
+
+archive_list = Table(
+    "archive_list",
+    metadata,
+    Column("series_instance_uid", Uid, primary_key=True),
+    Column("peer", String(64), nullable=False),
+    Column("instances", JSON),
+    Column("since", Double, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("ask_at", Double, nullable=False),
+)
+"""What an archive said last about a series, and since when it says the same; none when it did not answer."""
+
+retrieval = Table(
+    "retrieval",
+    metadata,
+    Column("sop_instance_uid", Uid, primary_key=True),
+    Column("series_instance_uid", Uid, nullable=False),
+    Column("study_instance_uid", Uid, nullable=False),
+    Column("peer", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("at", Double, nullable=False),
+)
+"""Instances that we asked an archive for, announced before they were: ``ANNOUNCED`` or ``ARRIVED``."""

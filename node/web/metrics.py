@@ -11,6 +11,7 @@ _SOURCES: tuple[tuple[MetricName, str, str, str], ...] = (
     ("overread_deliveries", "gauge", "deliveries", "state"),
     ("overread_series_excluded", "gauge", "excluded", "reason"),
     ("overread_deadlines_missed", "gauge", "missed", "model"),
+    ("overread_retrievals", "gauge", "retrievals", "state"),
     ("overread_outbox", "gauge", "outbox", "queue"),
     ("overread_announced_instances", "gauge", "announced", "kind"),
     ("overread_commitments", "gauge", "commitments", "state"),

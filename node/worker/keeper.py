@@ -6,6 +6,7 @@ One keeper works at a time, by a lease; another one takes over when it falls sil
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from celery import Celery
 
@@ -16,6 +17,7 @@ from node.pipeline.apart import Apart
 from node.pipeline.assemble import assemble
 from node.pipeline.dispatch import dispatch
 from node.pipeline.prepare import prepare
+from node.pipeline.retrieve import Archive, complete_from
 from node.telemetry import log, log_failure
 from node.worker.app import ring
 from node.worker.hold import holding
@@ -23,6 +25,7 @@ from node.worker.hold import holding
 ROUND_S = 0.1
 SWEEP_S = 1.0
 REPORT_S = 0.5
+ASK_S = 0.5
 HOLD_S = 1.0
 
 
@@ -52,13 +55,14 @@ class Keeper:
         """Keep until `stop`; False when it ended by a bug, and the process should be started again.
 
         Preparation has a thread of its own, so that a slow EHR delays nobody else; so have the reports of
-        Storage Commitment, whose peers answer when they like.
+        Storage Commitment, whose peers answer when they like, and each archive that is asked.
         """
         works: tuple[Callable[[], None], ...] = (
             self._hold,
             lambda: self._repeat(self._prepare, ROUND_S),
             lambda: self._repeat(self._sweep, SWEEP_S),
             lambda: self._repeat(self._report_commitment, REPORT_S),
+            *(partial(self._ask, archive) for archive in self._keeping.archives),
         )
         threads = [threading.Thread(target=self._guard, args=(work,)) for work in works]
         for thread in threads:
@@ -124,6 +128,14 @@ class Keeper:
         while self._held.is_set() and not self._stop.is_set():
             if not self._keeping.report_commitment(hold):
                 return
+
+    def _ask(self, archive: Archive) -> None:
+        keeping, apart = self._keeping, Apart(self._clock)
+
+        def again_of(source: str) -> float:
+            return keeping.quiet_of(source).apart_s
+
+        self._repeat(lambda: complete_from(archive, keeping.evidences, again_of, apart), ASK_S)
 
     def _sweep(self) -> None:
         swept = self._keeping.outbox.sweep()

@@ -101,7 +101,7 @@ def _received(files: FileStore, intake: IntakeStore) -> StoredSeries:
         arrival = Arrival(
             header=header, digest=digest, file=file, association_id="bench", peer="bench"
         )
-        receive(arrival, intake)
+        receive(arrival, intake, lambda *_: None)
     return intake.open_series()[0]
 
 

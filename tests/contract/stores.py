@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -125,6 +125,11 @@ class Store:
         self.write("UPDATE commitment SET lease_until = 1 WHERE lease_until IS NOT NULL")
 
     # --- the way of a study
+
+    def take(self, one: Received, verdict: Outcome) -> Outcome | None:
+        """Record an instance after it was compared with what is on record under its UID."""
+        _, digest = self.intake.known(one.header.sop_instance_uid) or (None, "")
+        return self.intake.record(replace(one, verdict=(digest, verdict)))
 
     def receive(self, *numbers: int, **attributes: Any) -> list[Received]:
         """Record instances as stored."""

@@ -16,7 +16,7 @@ from node.core.job import (
     Readiness,
     ResultSet,
 )
-from node.core.reception import Known, classify
+from node.core.reception import Known
 from node.core.study import Outcome, Received, SeriesOfStudy, StoredSeries
 from node.errors import LeaseLost
 
@@ -58,11 +58,20 @@ class MemoryIntake:
     def known(self, sop_instance_uid: str) -> Known | None:
         return self.held.get(sop_instance_uid)
 
-    def record(self, received: Received) -> Outcome:
+    def kept(self, sop_instance_uid: str) -> tuple[str, str]:
+        return "held", self.held[sop_instance_uid][1]
+
+    def record(self, received: Received) -> Outcome | None:
         if self.failure is not None:
             raise self.failure
         self.calls.append(("record", received))
-        return classify(self.known(received.header.sop_instance_uid), received.digest)
+        held = self.held.get(received.header.sop_instance_uid)
+        if held is None or held[0] is Outcome.OWN:
+            return Outcome.STORED if held is None else Outcome.OWN
+        if held[1] == received.digest:
+            return Outcome.DUPLICATE
+        verdict = received.verdict
+        return verdict[1] if verdict is not None and verdict[0] == held[1] else None
 
     def peer_of(self, association_id: str) -> str:
         return {"a1": "modality"}.get(association_id, "")

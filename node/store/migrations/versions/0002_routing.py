@@ -1,13 +1,13 @@
 """Why a series was excluded; deadlines of jobs
 
-Revision ID: 0002_routing
+Revision ID: 0002
 Revises: 0001
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002_routing"
+revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None

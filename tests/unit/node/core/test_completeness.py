@@ -128,6 +128,10 @@ def test_an_evidence_survives_its_record(witness: Witness) -> None:
 
 def test_an_evidence_in_words() -> None:
     quiet = Evidence(witness=Witness.LONG_QUIET, instances=3, end_slice_may_be_missing=True)
-    assert str(quiet) == ("3 instances, witness long-quiet, no gap, an end slice may be missing")
+    assert str(quiet) == ("3 instances; long quiet; no gap; an end slice may be missing")
     gap = replace(quiet, fault="GAP", detail="about 1 slice", end_slice_may_be_missing=False)
-    assert str(gap) == "3 instances, witness long-quiet, GAP: about 1 slice"
+    assert str(gap) == "3 instances; long quiet; GAP: about 1 slice"
+    told = Evidence(
+        witness=Witness.ARCHIVE_LIST, instances=181, expected=181, end_slice_may_be_missing=False
+    )
+    assert str(told) == "181 of 181; PACS list equal twice; no gap"

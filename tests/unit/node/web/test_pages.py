@@ -159,6 +159,7 @@ def test_every_metric_of_the_closed_list_is_exposed() -> None:
         "jobs",
         "deliveries",
         "announced",
+        "retrievals",
         "commitments",
         "excluded",
         "missed",

@@ -80,6 +80,7 @@ class Role:
             record_for=lambda _: None,
             source_of=lambda _: pytest.fail("nothing is prepared here"),
             report_commitment=self.report,
+            evidences=pytest.fail,  # type: ignore[arg-type] # no archive is asked here
         )
         self.keeper = Keeper(keeping, Celery(), SetClock(1010))
         self.thread = threading.Thread(target=lambda: self.ended.append(self.keeper.run()))
