@@ -156,7 +156,7 @@ def test_a_sick_peer_is_left_alone_and_the_others_are_not(store: Store) -> None:
 
 def test_another_object_under_the_same_uid_is_told(store: Store) -> None:
     store.receive(1, 2)
-    store.take(received(1, digest="0" * 64), Outcome.CONFLICT)
+    store.take(received(1, SeriesDescription="OTHER"), Outcome.CONFLICT)
     found = store.commitments.holdings(asked(1, 2).references)
     assert [found[uid].disputed for uid in ("2.25.3001", "2.25.3002")] == [True, False]
 
