@@ -6,32 +6,16 @@ volume is refused with a reason code, never guessed at.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
-from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import JPEGLSTransferSyntaxes
+from pydicom import Dataset
 
 from inference.errors import SeriesUnusable
 from inference.geometry import Plane, Stack, StackFault, examine
-
-
-class Unusable(StrEnum):
-    """Why files are no volume, beside the faults of geometry; the values are reason codes."""
-
-    NO_INSTANCES = "NO-INSTANCES"
-    UNREADABLE = "UNREADABLE"
-    MIXED_SERIES = "MIXED-SERIES"
-    NO_FRAME_OF_REFERENCE = "NO-FRAME-OF-REFERENCE"
-    NO_PIXELS = "NO-PIXELS"
-    NOT_ONE_SAMPLE = "NOT-ONE-SAMPLE"
-    UNDECODABLE = "UNDECODABLE"
-
+from inference.instance import Instance, Unusable, frame_count, read_instance, stored_values
 
 ONE_SERIES = ("StudyInstanceUID", "SeriesInstanceUID", "PatientID", "FrameOfReferenceUID")
 """What all instances of a series must agree in; a file that differs belongs to someone else."""
@@ -45,9 +29,6 @@ FUNCTIONAL_GROUPS = {
 }
 """Where an enhanced object keeps what a classic one has at its top (PS3.3 C.7.6.16.2)."""
 
-_SYNTAXES_BY_CHARLS = frozenset(JPEGLSTransferSyntaxes)
-"""Syntaxes that pyjpegls decodes twice as fast as pydicom's first choice, GDCM."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
@@ -59,6 +40,8 @@ class Series:
         One dataset for each instance, without pixel data; for classic single-frame objects in slice order.
     paths
         The file of each header, in the same order.
+    pixels_at
+        Where in each file the pixels begin, so that what is before them is parsed once.
     planes
         One plane for each slice, ascending along the stack's normal.
     frames
@@ -69,6 +52,7 @@ class Series:
 
     headers: tuple[Dataset, ...]
     paths: tuple[Path, ...]
+    pixels_at: tuple[int, ...]
     planes: tuple[Plane, ...]
     frames: tuple[tuple[int, int], ...]
     stack: Stack
@@ -120,13 +104,13 @@ def read_series(paths: Iterable[Path]) -> Series:
     SeriesUnusable
         The files are not one series that makes a volume; the job is parked with the reason code.
     """
-    files = tuple(paths)
-    headers = tuple(_read(path, pixels=False) for path in files)
+    instances = tuple(map(read_instance, paths))
+    headers = tuple(instance.header for instance in instances)
     _check_one_series(headers)
     frames = [
         (index, number)
         for index, header in enumerate(headers)
-        for number in range(1, _frame_count(header) + 1)
+        for number in range(1, frame_count(header) + 1)
     ]
     planes = [_plane(headers[index], number) for index, number in frames]
     stack = examine(planes)
@@ -137,7 +121,8 @@ def read_series(paths: Iterable[Path]) -> Series:
     position = {source: place for place, source in enumerate(sources)}
     return Series(
         headers=tuple(headers[i] for i in sources),
-        paths=tuple(files[i] for i in sources),
+        paths=tuple(instances[i].path for i in sources),
+        pixels_at=tuple(instances[i].pixels_at for i in sources),
         planes=tuple(plane for i in stack.order if (plane := planes[i]) is not None),
         frames=tuple((position[frames[i][0]], frames[i][1]) for i in stack.order),
         stack=replace(stack, order=tuple(range(len(frames)))),
@@ -160,22 +145,15 @@ def load_volume(series: Series) -> Volume:
     for place, (source, _) in enumerate(series.frames):
         slices_of.setdefault(source, []).append(place)
     for source, places in slices_of.items():
-        frames = _decode(series.paths[source], series.shape[1:])
         header = series.headers[source]
+        frames = stored_values(
+            Instance(path=series.paths[source], header=header, pixels_at=series.pixels_at[source])
+        )
         for place in places:
             number = series.frames[place][1]
             voxels[place] = frames[number - 1]
             _rescale(voxels[place], header, number)
     return Volume(voxels=voxels, affine=series.affine)
-
-
-def _read(path: Path, *, pixels: bool) -> Dataset:
-    try:
-        return dcmread(path, stop_before_pixels=not pixels)
-    except (InvalidDicomError, OSError, EOFError, ValueError) as error:
-        raise SeriesUnusable(
-            Unusable.UNREADABLE, f"a file of the series cannot be read: {type(error).__name__}"
-        ) from error
 
 
 def _check_one_series(headers: Sequence[Dataset]) -> None:
@@ -192,10 +170,6 @@ def _check_one_series(headers: Sequence[Dataset]) -> None:
             Unusable.NO_FRAME_OF_REFERENCE,
             "without a Frame of Reference UID a result cannot say where it lies",
         )
-
-
-def _frame_count(header: Dataset) -> int:
-    return int(header.get("NumberOfFrames") or 1)
 
 
 def _plane(header: Dataset, number: int) -> Plane | None:
@@ -216,32 +190,6 @@ def _frame_value(header: Dataset, number: int, keyword: str) -> Any:
             if keyword in macro:
                 return macro.get(keyword)
     return None
-
-
-def _decode(path: Path, frame_shape: tuple[int, int]) -> NDArray[Any]:
-    # Shape (frames, rows, columns), stored values.
-    dataset = _read(path, pixels=True)
-    if "PixelData" not in dataset:
-        raise SeriesUnusable(Unusable.NO_PIXELS, "an instance carries no Pixel Data")
-    samples = dataset.get("SamplesPerPixel")
-    if samples != 1:
-        raise SeriesUnusable(Unusable.NOT_ONE_SAMPLE, f"{samples} samples per pixel instead of 1")
-    syntax = dataset.file_meta.TransferSyntaxUID
-    plugin = "pyjpegls" if syntax in _SYNTAXES_BY_CHARLS else ""
-    try:
-        stored, _ = get_decoder(syntax).as_array(dataset, raw=True, decoding_plugin=plugin)
-        return stored.reshape(_frame_count(dataset), *frame_shape)
-    except (
-        AttributeError,
-        BytesLengthException,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-    ) as error:
-        raise SeriesUnusable(
-            Unusable.UNDECODABLE,
-            f"pixels in {syntax.name} cannot be decoded: {type(error).__name__}",
-        ) from error
 
 
 def _rescale(voxels: NDArray[np.float32], header: Dataset, number: int) -> None:

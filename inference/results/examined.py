@@ -1,7 +1,7 @@
 """What the gate's rules look at."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydicom import DataElement, Dataset, dcmread
@@ -46,7 +46,7 @@ class Source:
     series
         The series itself.
     identities
-        `IDENTITY` of each of its instances, decoded.
+        For each keyword of `IDENTITY` the values, decoded, that its instances have: one, if they agree.
     planes
         The plane of each frame, by SOP Instance UID and frame number.
     sop_classes
@@ -54,7 +54,7 @@ class Source:
     """
 
     series: Series
-    identities: tuple[Dataset, ...]
+    identities: Mapping[str, frozenset[str]]
     planes: Mapping[tuple[str, int], Plane]
     sop_classes: Mapping[str, str]
 
@@ -68,10 +68,31 @@ class Source:
         """Read what the rules need from a series."""
         return cls(
             series=series,
-            identities=tuple(decoded(header, IDENTITY) for header in series.headers),
+            identities=_identities(series.headers),
             planes={
                 (str(series.headers[where].SOPInstanceUID), number): plane
                 for plane, (where, number) in zip(series.planes, series.frames, strict=True)
             },
             sop_classes={str(h.SOPInstanceUID): str(h.SOPClassUID) for h in series.headers},
         )
+
+
+def identifying(known: Dataset, keyword: str) -> str:
+    """Return an attribute of `IDENTITY` as it is compared: absent and empty are the same."""
+    return str(known.get(keyword) or "")
+
+
+def _identities(headers: Sequence[Dataset]) -> dict[str, frozenset[str]]:
+    # What is the same byte for byte is decoded once: a series has hundreds of headers and one patient.
+    written = {_written(header): header for header in headers}
+    known = [decoded(header, IDENTITY) for header in written.values()]
+    return {keyword: frozenset(identifying(one, keyword) for one in known) for keyword in IDENTITY}
+
+
+def _written(header: Dataset) -> tuple[str, ...]:
+    return tuple(
+        f"{header.get_item(keyword).VR} {header.get_item(keyword).value!r}"
+        if keyword in header
+        else ""
+        for keyword in ("SpecificCharacterSet", *IDENTITY)
+    )

@@ -7,7 +7,7 @@ from pydicom import Dataset
 
 from inference.results.charset import UNICODE
 from inference.results.concepts import PROCESSING_EQUIPMENT
-from inference.results.examined import Examined, Source
+from inference.results.examined import Examined, Source, identifying
 from inference.results.headers import decoded, private_schemes
 from inference.results.modules import IDENTITY, PATIENT, STUDY
 
@@ -36,17 +36,13 @@ def object_faults(item: Examined, source: Source, others: tuple[Examined, ...]) 
 def _identity_faults(dataset: Dataset, source: Source) -> Iterator[str]:
     ours = decoded(dataset, IDENTITY)
     for keyword in IDENTITY:
-        theirs = {_value(known, keyword) for known in source.identities}
+        theirs = source.identities[keyword]
         if len(theirs) > 1:
             yield f"the source's instances differ in {keyword}"
-        elif theirs != {_value(ours, keyword)}:
+        elif theirs != {identifying(ours, keyword)}:
             yield f"{keyword} is not the source's"
-        if _REPLACEMENT in _value(ours, keyword):
+        if _REPLACEMENT in identifying(ours, keyword):
             yield f"{keyword} lost characters when it was decoded"
-
-
-def _value(known: Dataset, keyword: str) -> str:
-    return str(known.get(keyword) or "")
 
 
 def _label_faults(item: Examined) -> Iterator[str]:

@@ -4,6 +4,8 @@ import io
 from hashlib import sha256
 
 from pydicom import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from inference.results.objects import Kind, ResultObject
@@ -11,6 +13,9 @@ from inference.uids import derived_uid
 
 UNNAMED = "2.25.0"
 """SOP Instance UID of an object that is not named yet."""
+
+_BEHIND_NAME = 0x00080019
+"""The first tag behind SOP Instance UID (0008,0018)."""
 
 
 def name(dataset: Dataset, *further: bytes, uid_root: str) -> None:
@@ -25,7 +30,31 @@ def name(dataset: Dataset, *further: bytes, uid_root: str) -> None:
     further
         Content that is not in `dataset` yet.
     """
-    content = sha256(encode(dataset))
+    _name(dataset, (encode(dataset), *further), uid_root)
+
+
+def encode(dataset: Dataset) -> bytes:
+    """Return `dataset` as the bytes of a file, Explicit VR Little Endian."""
+    buffer = io.BytesIO()
+    _described(dataset).save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def finished(kind: Kind, dataset: Dataset, *, uid_root: str) -> ResultObject:
+    """Give a complete object its name as `name` does, and encode it, but for that name only once."""
+    behind = _behind_name(dataset)
+    _name(dataset, (_as_far_as_name(dataset) + behind,), uid_root)
+    return _object(kind, dataset, _as_far_as_name(dataset) + behind)
+
+
+def as_object(kind: Kind, dataset: Dataset) -> ResultObject:
+    """Encode a finished dataset, once and for all."""
+    return _object(kind, dataset, encode(dataset))
+
+
+def _name(dataset: Dataset, contents: tuple[bytes, ...], uid_root: str) -> None:
+    first, *further = contents
+    content = sha256(first)
     for part in further:
         content.update(sha256(part).digest())
     dataset.SOPInstanceUID = derived_uid(
@@ -34,19 +63,31 @@ def name(dataset: Dataset, *further: bytes, uid_root: str) -> None:
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
 
 
-def encode(dataset: Dataset) -> bytes:
-    """Return `dataset` as the bytes of a file, Explicit VR Little Endian."""
+def _as_far_as_name(dataset: Dataset) -> bytes:
+    """Preamble, File Meta Information and the elements up to SOP Instance UID."""
+    first = dataset[:_BEHIND_NAME]
+    first.file_meta = dataset.file_meta
+    return encode(first)
+
+
+def _described(dataset: Dataset) -> Dataset:
+    """Say in the File Meta Information how and by whom the file is written."""
     meta = dataset.file_meta
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.ImplementationClassUID = UID(derived_uid("Overread", "implementation class"))
     meta.ImplementationVersionName = "OVERREAD"
-    buffer = io.BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
+    return dataset
+
+
+def _behind_name(dataset: Dataset) -> bytes:
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR, buffer.is_little_endian = False, True
+    # The character set is told before the name, and holds behind it as well.
+    write_dataset(buffer, dataset[_BEHIND_NAME:], str(dataset.get("SpecificCharacterSet", "")))
     return buffer.getvalue()
 
 
-def as_object(kind: Kind, dataset: Dataset) -> ResultObject:
-    """Encode a finished dataset, once and for all."""
+def _object(kind: Kind, dataset: Dataset, encoded: bytes) -> ResultObject:
     return ResultObject(
         kind=kind,
         sop_class_uid=str(dataset.SOPClassUID),
@@ -54,5 +95,5 @@ def as_object(kind: Kind, dataset: Dataset) -> ResultObject:
         series_instance_uid=str(dataset.SeriesInstanceUID),
         transfer_syntax_uid=str(ExplicitVRLittleEndian),
         dataset=dataset,
-        encoded=encode(dataset),
+        encoded=encoded,
     )

@@ -30,12 +30,12 @@ from inference.results.headers import (
     series_uid,
     stand_in,
 )
-from inference.results.objects import Kind, ResultRequest
-from inference.results.part10 import UNNAMED, name
+from inference.results.objects import Kind, ResultObject, ResultRequest
+from inference.results.part10 import UNNAMED, finished
 from inference.volume import Series
 
 
-def report(result: Result, request: ResultRequest, segmentation: Dataset | None) -> Dataset:
+def report(result: Result, request: ResultRequest, segmentation: Dataset | None) -> ResultObject:
     """Return the report on `result`.
 
     Parameters
@@ -59,8 +59,7 @@ def report(result: Result, request: ResultRequest, segmentation: Dataset | None)
         requested_procedures=_requests(header, source),
     )
     dress(dataset, source, result.card, request, Kind.SR)
-    name(dataset, uid_root=request.uid_root)
-    return dataset
+    return finished(Kind.SR, dataset, uid_root=request.uid_root)
 
 
 def _evidence(series: Series, segmentation: Dataset | None) -> list[Dataset]:

@@ -5,6 +5,7 @@ whatever kind of source (classic, enhanced, several stacks), and at the cost of 
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import highdicom as hd
 import numpy as np
@@ -161,8 +162,10 @@ def _write_frames(dataset: Dataset, result: Result, numbers: list[int]) -> None:
     frames = list(_frames(result.mask, numbers))
     indices = sorted({index for _, index, _ in frames})
     rank = {index: place for place, index in enumerate(indices, 1)}
+    meaning = _Meaning(derivation=coded(SEGMENTATION), purpose=coded(SOURCE_IMAGE))
     items = [
-        _frame_item(result.series, index, [number, rank[index]]) for number, index, _ in frames
+        _frame_item(result.series, index, [number, rank[index]], meaning)
+        for number, index, _ in frames
     ]
     for shared in dataset.SharedFunctionalGroupsSequence:
         shared.pop("SegmentIdentificationSequence", None)
@@ -186,18 +189,28 @@ def _frames(
                 yield number, index, region
 
 
-def _frame_item(series: Series, index: int, dimension_index_values: list[int]) -> Dataset:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Meaning:
+    """How and why a frame was derived: two codes that all frames share."""
+
+    derivation: Dataset
+    purpose: Dataset
+
+
+def _frame_item(
+    series: Series, index: int, dimension_index_values: list[int], meaning: _Meaning
+) -> Dataset:
     item, content, identification = Dataset(), Dataset(), Dataset()
     content.DimensionIndexValues = dimension_index_values
     identification.ReferencedSegmentNumber = dimension_index_values[0]
     item.FrameContentSequence = [content]
     item.SegmentIdentificationSequence = [identification]
     item.PlanePositionSequence = _position(series.planes[index])
-    item.DerivationImageSequence = [_derivation(series, index)]
+    item.DerivationImageSequence = [_derivation(series, index, meaning)]
     return item
 
 
-def _derivation(series: Series, index: int) -> Dataset:
+def _derivation(series: Series, index: int, meaning: _Meaning) -> Dataset:
     where, frame_number = series.frames[index]
     header = series.headers[where]
     source = Dataset()
@@ -206,8 +219,8 @@ def _derivation(series: Series, index: int) -> Dataset:
     if "NumberOfFrames" in header:
         source.ReferencedFrameNumber = frame_number
     source.SpatialLocationsPreserved = "YES"
-    source.PurposeOfReferenceCodeSequence = [coded(SOURCE_IMAGE)]
+    source.PurposeOfReferenceCodeSequence = [meaning.purpose]
     derivation = Dataset()
     derivation.SourceImageSequence = [source]
-    derivation.DerivationCodeSequence = [coded(SEGMENTATION)]
+    derivation.DerivationCodeSequence = [meaning.derivation]
     return derivation

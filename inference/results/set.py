@@ -23,7 +23,7 @@ def build(result: Result, request: ResultRequest) -> ResultObjects:
     """
     segments = segmentation(result, request)
     objects = [] if segments is None else [as_object(Kind.SEG, segments)]
-    return (*objects, as_object(Kind.SR, report(result, request, segments)))
+    return (*objects, report(result, request, segments))
 
 
 def write(objects: ResultObjects, folder: Path) -> tuple[StoredObject, ...]:

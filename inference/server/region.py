@@ -50,8 +50,7 @@ class Region:
         for tensor, offset in zip(self._inputs.values(), self._offsets, strict=False):
             shared_memory.set_shared_memory_region(self._handle, [tensor], offset)
         answers = self._offsets[len(self._inputs)]
-        blank = np.full(self.nbytes - answers, _UNWRITTEN, np.uint8)
-        shared_memory.set_shared_memory_region(self._handle, [blank], answers)
+        self._view(np.dtype(np.uint8), (self.nbytes - answers,), answers)[:] = _UNWRITTEN
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -89,16 +88,24 @@ class Region:
             if said is None:
                 raise ModelFailed(f"the model gave no output {output.name}")
             check(output, said.shape, np.dtype(triton_to_np_dtype(said.datatype)))
-            array = shared_memory.get_contents_as_numpy(
-                self._handle, output.dtype, output.shape, offset
-            ).copy()
-            if (array.view(np.uint8) == _UNWRITTEN).all():
+            array = self._view(output.dtype, output.shape, offset).copy()
+            if _unwritten(array):
                 raise ModelFailed(f"the server wrote nothing into the output {output.name}")
             arrays[output.name] = array
         return arrays
 
+    def _view(self, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int) -> NDArray[Any]:
+        view: NDArray[Any] = shared_memory.get_contents_as_numpy(self._handle, dtype, shape, offset)
+        return view
+
     def _places(self) -> Iterator[tuple[Output, int]]:
         return zip(self._outputs, self._offsets[len(self._inputs) : -1], strict=True)
+
+
+def _unwritten(array: NDArray[Any]) -> bool:
+    octets = array.reshape(-1).view(np.uint8)
+    # The first octet says it nearly always; all of them are gone through only when it is unwritten.
+    return bool((octets[:1] == _UNWRITTEN).all() and (octets == _UNWRITTEN).all())
 
 
 def described(name: str, tensor: NDArray[Any]) -> triton.InferInput:

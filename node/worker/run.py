@@ -1,5 +1,7 @@
 """A worker process: one queue, one task at a time."""
 
+import gc
+
 from node import bootstrap
 from node.settings import Settings
 from node.store.outbox import ANALYSE, DELIVER
@@ -24,6 +26,9 @@ def run_worker(settings: Settings, queue: str) -> None:
     step = bootstrap.analyser(settings) if queue == ANALYSE else bootstrap.deliverer(settings)
     app = create_app(settings)
     register(app, queue, step, holding(settings.queue.lease_s / 3))
+    # What is loaded by now stays: a job makes hundreds of thousands of objects, and the collector would go
+    # through all that is loaded for each few of them.
+    gc.freeze()
     log("worker starts", queue=queue)
     worker = app.Worker(
         pool="solo",

@@ -1,9 +1,11 @@
 """From job claim to results stored, less the forward passes: ``python -m tests.benchmarks.bench_way``.
 
 Every run receives the demo's head into a fresh store and does its job through the pipeline and the real
-Triton server, as a worker does. Bound: 2.5 s on two cores.
+Triton server, as a worker does: it has rehearsed, knows its server, and its heap is frozen. Bound: 2.5 s
+on two cores, for the median; the first job is told as well.
 """
 
+import gc
 import json
 import statistics
 import sys
@@ -11,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from inference.card import load_all
+from inference.rehearsal import rehearse
 from inference.results.objects import Equipment
 from inference.server import TritonServer
 from inference.triton import Ports, start
@@ -65,12 +68,17 @@ def main() -> int:
 
 
 def _runs(root: Path, server: TritonServer) -> list[dict[str, float]]:
+    cards = load_all(REPOSITORY)
+    equipment = Equipment(
+        model_name="Overread", device_serial_number="bench", software_versions=("0",)
+    )
+    rehearse(next(iter(cards.values())), equipment)
+    print(server.name)
+    gc.freeze()
     bench = Bench(
-        cards=load_all(REPOSITORY),
+        cards=cards,
         server=server,
-        equipment=Equipment(
-            model_name="Overread", device_serial_number="bench", software_versions=("0",)
-        ),
+        equipment=equipment,
         uid_root="2.25",
         source_of=lambda _: Source(default_issuer=None, time_zone=None),
         lost_leases=3,

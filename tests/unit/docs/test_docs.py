@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from inference.geometry import Fault
-from inference.volume import Unusable
+from inference.instance import Unusable
 from node import settings
 from node.cli.app import app
 from node.core.study import Outcome

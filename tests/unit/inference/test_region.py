@@ -25,6 +25,15 @@ def test_an_output_that_was_never_written_is_not_taken_for_an_answer() -> None:
         region.answers(said())
 
 
+@pytest.mark.parametrize("written", [0, 11])
+def test_one_octet_that_was_written_is_enough(written: int) -> None:
+    expected = np.full((3, 4), 0xFF, np.uint8)
+    expected.flat[written] = 1
+    with Region({"volume": np.ones(5, np.float32)}, [MASK]) as region:
+        region._view(MASK.dtype, MASK.shape, region._offsets[1])[:] = expected
+        np.testing.assert_array_equal(region.answers(said())["mask"], expected)
+
+
 @pytest.mark.parametrize("change", [{"shape": [4, 3]}, {"datatype": "INT8"}, {"name": "other"}])
 def test_an_output_described_otherwise_is_refused(change: dict[str, Any]) -> None:
     with Region({"volume": np.ones(5, np.float32)}, [MASK]) as region, pytest.raises(ModelFailed):

@@ -5,10 +5,17 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
-from pydicom.uid import ExplicitVRLittleEndian, LegacyConvertedEnhancedMRImageStorage
+from pydicom import Dataset, dcmread, dcmwrite
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    LegacyConvertedEnhancedMRImageStorage,
+)
 
-from inference import phantoms
+from inference import instance, phantoms
 from inference.errors import SeriesUnusable
 from inference.phantoms import Phantom
 from inference.volume import load_volume, read_series
@@ -98,6 +105,49 @@ def edit(path: Path, **values: Any) -> None:
         else:
             setattr(dataset, keyword, value)
     dataset.save_as(path)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_each_header_is_parsed_once(
+    tmp_path: Path, compress: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+
+    def counted(file: Any, **options: Any) -> Dataset:
+        parsed.append(file.name)
+        return dcmread(file, **options)
+
+    monkeypatch.setattr(instance, "dcmread", counted)
+    paths = phantoms.write(phantom(), tmp_path, compress=compress)
+    load_volume(read_series(paths))
+    assert parsed == [str(path) for path in paths]
+
+
+@pytest.mark.parametrize(
+    "syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
+)
+def test_pixels_are_found_in_every_encoding(tmp_path: Path, syntax: UID) -> None:
+    paths = phantoms.write(phantom(), tmp_path)
+    for path in paths:
+        dataset = dcmread(path)
+        words = np.frombuffer(dataset.PixelData, "<u2")
+        if syntax == ExplicitVRBigEndian:
+            dataset.PixelData = words.astype(">u2").tobytes()
+        dataset.file_meta.TransferSyntaxUID = syntax
+        dcmwrite(
+            path,
+            dataset,
+            implicit_vr=syntax == ImplicitVRLittleEndian,
+            little_endian=syntax != ExplicitVRBigEndian,
+            force_encoding=True,
+        )
+    np.testing.assert_array_equal(load_volume(read_series(paths)).voxels, STORED)
+
+
+def test_a_nonsensical_image_pixel_module_is_undecodable(tmp_path: Path) -> None:
+    paths = phantoms.write(phantom(), tmp_path)
+    edit(paths[2], BitsStored=99)
+    assert refusal(paths) == "UNDECODABLE"
 
 
 @pytest.mark.parametrize(

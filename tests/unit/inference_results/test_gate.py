@@ -1,7 +1,7 @@
 """Each rule of the gate refuses an object that breaks it, and names the rule."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +11,13 @@ from pydicom import Dataset, dcmread
 from pydicom.config import disable_value_validation
 
 from inference.errors import GateRefused
+from inference.results import examined, headers
 from inference.results.gate import check
 from inference.results.objects import Kind, ResultObjects
 from inference.results.part10 import encode
 from inference.results.set import build
 from inference.uids import derived_uid
-from inference.volume import Series
+from inference.volume import Series, read_series
 from tests.unit.inference_results.studies import BRAIN, LESION, REQUEST, Study, enhanced, result_on
 
 Change = Callable[[Dataset], object]
@@ -233,6 +234,30 @@ def test_a_source_of_two_patients_is_refused(made: tuple[ResultObjects, Series])
     mixed = replace(series, headers=(*series.headers[:-1], other))
     with pytest.raises(GateRefused, match="instances differ in PatientBirthDate"):
         check(objects, mixed)
+
+
+def test_one_patient_in_two_character_sets_is_one(tmp_path: Path) -> None:
+    result = Study(header={"PatientName": "Müller^Änne"}).result(tmp_path)
+    last = dcmread(result.series.paths[-1])
+    last.SpecificCharacterSet = "ISO_IR 100"
+    last.save_as(result.series.paths[-1])
+    series = read_series(result.series.paths)
+    assert series.headers[0].get_item("PatientName") != series.headers[-1].get_item("PatientName")
+    check(build(result, REQUEST), series)
+
+
+def test_an_identity_is_decoded_once_where_it_is_written_alike(
+    made: tuple[ResultObjects, Series], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[Dataset] = []
+
+    def counted(header: Dataset, keywords: Iterable[str]) -> Dataset:
+        decoded.append(header)
+        return headers.decoded(header, keywords)
+
+    monkeypatch.setattr(examined, "decoded", counted)
+    check(*made)
+    assert len(decoded) == 1
 
 
 @pytest.mark.parametrize(

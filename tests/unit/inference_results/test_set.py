@@ -12,6 +12,7 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from inference.results.objects import Kind, ResultObjects, ResultRequest
+from inference.results.part10 import encode
 from inference.results.set import build, write
 from tests.unit.inference_results.studies import (
     BRAIN,
@@ -36,6 +37,13 @@ def test_the_same_result_at_the_same_moment_gives_the_same_bytes(tmp_path: Path)
     first, second = build(result, REQUEST), build(result, REQUEST)
     assert [item.encoded for item in first] == [item.encoded for item in second]
     assert [item.kind for item in first] == [Kind.SEG, Kind.SR]
+
+
+@pytest.mark.parametrize("name", ["Phantom^Sphere", "Müller^Änne=山田^太郎"])
+def test_a_report_is_written_as_its_dataset_says(tmp_path: Path, name: str) -> None:
+    objects = build(Study(header={"PatientName": name}).result(tmp_path), REQUEST)
+    assert [item.encoded for item in objects] == [encode(item.dataset) for item in objects]
+    assert read(objects, Kind.SR).PatientName == name
 
 
 def test_other_content_has_other_instance_uids_in_the_same_series(tmp_path: Path) -> None:
