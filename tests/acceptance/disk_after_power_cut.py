@@ -26,7 +26,7 @@ class Sync(enum.Enum):
 
     FILE = "the content of a file"
     FOLDER = "the names of files in a folder"
-    NEW_FOLDER = "the names of folders in a folder"
+    NEW_FOLDER = "the names of a study's and a series' folder"
     RECORD = "the database"
 
 
@@ -292,7 +292,7 @@ def _is_record(name: str) -> bool:
 
 def _kind(name: str, node: File | Folder) -> Sync | None:
     if isinstance(node, Folder):
-        return Sync.NEW_FOLDER
+        return Sync.NEW_FOLDER if name[0].isdigit() else None
     return None if _is_record(name) else Sync.FOLDER
 
 
