@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 # Test files that run side by side; their peers, ports and folders are each their own.
 WORKERS ?= 2
 # Debian packages of the programs that the tests talk to.
-PEERS := orthanc orthanc-dicomweb dcmtk pixelmed-apps mricron-data strace libfaketime
+PEERS := orthanc orthanc-dicomweb dcmtk pixelmed-apps mricron-data strace
 
 AS_ROOT_ON_DEBIAN := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 APT_INSTALL := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
@@ -20,8 +20,7 @@ APT_INSTALL := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get inst
 # What is missing in words: which tests stand still without it.
 define WITHOUT_PEERS
 Tests that need these programs are skipped: Orthanc and DCMTK are the archive and the sender, PixelMed
-judges reports, mricron-data holds the head that results are measured against, strace sees what is synced,
-libfaketime lets a clock jump.
+judges reports, mricron-data holds the head that results are measured against, strace sees what is synced.
 endef
 export WITHOUT_PEERS
 
