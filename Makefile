@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 # Test files that run side by side; their peers, ports and folders are each their own.
 WORKERS ?= 2
 # Debian packages of the programs that the tests talk to.
-PEERS := orthanc orthanc-dicomweb dcmtk pixelmed-apps mricron-data redis-server
+PEERS := orthanc orthanc-dicomweb dcmtk pixelmed-apps mricron-data redis-server strace
 
 AS_ROOT_ON_DEBIAN := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 APT_INSTALL := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
@@ -20,12 +20,13 @@ APT_INSTALL := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get inst
 # What is missing in words: which tests stand still without it.
 define WITHOUT_PEERS
 Tests that need these programs are skipped: Orthanc and DCMTK are the archive and the sender, PixelMed
-judges reports, mricron-data holds the head that results are measured against, Redis carries bells.
+judges reports, mricron-data holds the head that results are measured against, Redis carries bells, strace sees
+what is synced.
 endef
 export WITHOUT_PEERS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types contracts peers clean
+.PHONY: help demo test kill-test fuzz check lint types contracts peers clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,8 +49,14 @@ types: $(VENV)/.with-test ## mypy, strict
 contracts: $(VENV)/.with-test ## import-linter: who may import whom
 	$(BIN)/lint-imports
 
-bench-%: $(VENV)/.with-test ## A benchmark: bench-analysis, bench-listener, bench-way
+bench-%: $(VENV)/.with-test ## A benchmark: bench-analysis, bench-ingest, bench-listener, bench-way
 	$(BIN)/python -m tests.benchmarks.bench_$*
+
+kill-test: $(VENV)/.with-test ## Kill processes of the listener 200 times under load
+	OVERREAD_KILLS=$${OVERREAD_KILLS:-200} $(BIN)/python -m pytest -s $(PYTEST_FLAGS) tests/acceptance/test_listener_killed.py
+
+fuzz: $(VENV)/.with-test ## Send 20000 broken associations to a listener
+	OVERREAD_CASES=$${OVERREAD_CASES:-20000} $(BIN)/python -m pytest -s $(PYTEST_FLAGS) tests/acceptance/test_listener_fuzzed.py
 
 clean: ## Remove what these targets made
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache var/demo

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from node.clock import SystemClock
@@ -52,16 +53,30 @@ def database(settings: Settings) -> "Database":
     """Open the node's database at its newest schema."""
     from node.store.database import Database
 
-    settings.node.data.mkdir(parents=True, exist_ok=True)
+    _make_durable(settings.node.data)
     opened = Database(settings.node.data / "overread.db")
     opened.migrate()
     return opened
+
+
+def _make_durable(folder: Path) -> None:
+    """Make a folder that survives power loss: the name of a new one is synced in its parent."""
+    if folder.is_dir():
+        return
+    _make_durable(folder.parent)
+    folder.mkdir(exist_ok=True)
+    descriptor = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def files(settings: Settings) -> "FileStore":
     """Open the node's folder of files."""
     from node.store.files import FileStore
 
+    _make_durable(settings.node.data)
     return FileStore(settings.node.data / "files")
 
 

@@ -14,10 +14,10 @@ MATRIX = 512
 """Rows and columns of 16 bits: 512 kB for each image."""
 
 
-def write_images(folder: Path, count: int) -> None:
+def write_images(folder: Path, count: int, matrix: int = MATRIX) -> None:
     """Write images that look like CT to whoever stores them: noise, which nothing makes smaller."""
     folder.mkdir(parents=True)
-    noise = np.random.default_rng(27).integers(0, 4096, (1, MATRIX, MATRIX), np.uint16)
+    noise = np.random.default_rng(27).integers(0, 4096, (1, matrix, matrix), np.uint16)
     phantom = phantoms.Phantom(
         voxels=np.repeat(noise, count, axis=0),
         affine=phantoms.grid(),

@@ -65,9 +65,12 @@ class Site:
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start ``overread …`` with the site's configuration."""
-        name = "-".join(arguments).replace("--", "")
-        log = self.folder / f"{name}-{len(self.processes)}.log"
         command = [sys.executable, "-m", "node", *arguments, "--config", str(self.config)]
+        return self.start_command(command, "-".join(arguments).replace("--", ""))
+
+    def start_command(self, command: Sequence[str], name: str) -> subprocess.Popen[bytes]:
+        """Start a program that is ended with the site; `name` is that of its log."""
+        log = self.folder / f"{name}-{len(self.processes)}.log"
         environment = {**os.environ, "THRESHOLD_GATE": str(self.gate)}
         with log.open("wb") as output:
             process = subprocess.Popen(
