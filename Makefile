@@ -48,7 +48,7 @@ types: $(VENV)/.with-test ## mypy, strict
 contracts: $(VENV)/.with-test ## import-linter: who may import whom
 	$(BIN)/lint-imports
 
-bench-%: $(VENV)/.with-test ## A benchmark: bench-analysis, bench-listener, bench-way
+bench-%: $(VENV)/.with-test ## A benchmark: bench-analysis, bench-ledger, bench-listener, bench-way
 	$(BIN)/python -m tests.benchmarks.bench_$*
 
 clean: ## Remove what these targets made

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from integrations.fhir.client import FhirClient
     from integrations.pacs.peer import DicomPeer
     from node.core.job import Claim
+    from node.core.ledger import Balance
+    from node.core.ports import Expirable
+    from node.core.retention import Policy
+    from node.core.schedule import Daily
     from node.dicom.listener import Listener
     from node.pipeline.deliver import Outlet
     from node.pipeline.dispatch import Routes
@@ -33,10 +37,12 @@ if TYPE_CHECKING:
     from node.store.database import Database
     from node.store.deliveries import DeliveryStore
     from node.store.files import FileStore
+    from node.store.housekeeping import HousekeepingStore
     from node.store.index import IntakeStore
     from node.store.jobs import JobStore
     from node.store.outbox import OutboxStore
     from node.store.overview import Overview
+    from node.store.retention import RetentionStore
     from node.store.roles import RoleLease
 
 Step = Callable[[Hold], bool]
@@ -101,6 +107,30 @@ def listener(settings: Settings) -> "Listener":
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Nights:
+    """What the keeper does once a day.
+
+    Parameters
+    ----------
+    diary
+        What was done before.
+    balance
+        Draws up the ledger; calls what it is given as it goes on.
+    expirable, policy
+        What may be deleted.
+    ledger_at, retention_at
+        When.
+    """
+
+    diary: "HousekeepingStore"
+    balance: "Callable[[Callable[[int], None]], Balance]"
+    expirable: "Expirable"
+    policy: "Policy"
+    ledger_at: "Daily"
+    retention_at: "Daily"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Keeping:
     """What the keeper works with."""
 
@@ -112,6 +142,7 @@ class Keeping:
     quiet_of: Callable[[str], QuietTimes]
     record_for: "Callable[[Claim], Record | None]"
     source_of: "Callable[[str], Source]"
+    nights: Nights
 
 
 def keeper(settings: Settings) -> Keeping:
@@ -143,6 +174,25 @@ def keeper(settings: Settings) -> Keeping:
         quiet_of=lambda name: settings.peer_named(name).quiet,
         record_for=_record_for(settings),
         source_of=_source_of(settings),
+        nights=_nights(settings, opened),
+    )
+
+
+def _nights(settings: Settings, opened: "Database") -> Nights:
+    from node.core.schedule import Daily
+    from node.store.housekeeping import HousekeepingStore
+    from node.store.ledger import balance
+    from node.store.retention import RetentionStore
+
+    root = files(settings).root
+    ledger, retention = settings.ledger, settings.retention
+    return Nights(
+        diary=HousekeepingStore(opened),
+        balance=lambda watch: balance(opened, root, young_s=ledger.young_s, progress=watch),
+        expirable=RetentionStore(opened, root),
+        policy=settings.retention_policy,
+        ledger_at=Daily(at=ledger.nightly_at, zone=ledger.time_zone),
+        retention_at=Daily(at=retention.daily_at, zone=retention.time_zone),
     )
 
 
@@ -195,6 +245,13 @@ def deliverer(settings: Settings) -> Step:
     }
     lost_leases = settings.queue.attempts
     return lambda hold: deliver_next(deliveries, store, outlets, hold, lost_leases)
+
+
+def retention_store(settings: Settings) -> "RetentionStore":
+    """Open what retention may delete."""
+    from node.store.retention import RetentionStore
+
+    return RetentionStore(database(settings), files(settings).root)
 
 
 def delivery_store(settings: Settings) -> "DeliveryStore":

@@ -32,6 +32,9 @@ MetricName = Literal[
     "overread_jobs",  # jobs by state
     "overread_deliveries",  # deliveries by destination and state
     "overread_outbox",  # bells outstanding
+    "overread_expired_total",  # files that retention removed, by kind
+    "overread_housekeeping_faults",  # what the last daily work found, by work
+    "overread_housekeeping_finished_seconds",  # when it was done, by work
 ]
 """The closed list of metrics; an unknown name does not type-check."""
 
@@ -66,6 +69,11 @@ def set_up(role: str, stream: TextIO | None = None) -> None:
 def log(event: str, **fields: Any) -> None:
     """Record that something happened; `fields` outside the allow-list are dropped."""
     structlog.get_logger().info(event, **fields)
+
+
+def log_error(event: str, **fields: Any) -> None:
+    """Record what somebody must look at; `fields` outside the allow-list are dropped."""
+    structlog.get_logger().error(event, **fields)
 
 
 def log_failure(event: str, error: BaseException, **fields: Any) -> None:

@@ -3,7 +3,7 @@
 Every call may be made twice with one effect, and is one transaction.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ from node.core.job import (
     Readiness,
     ResultSet,
 )
+from node.core.retention import Holding
 from node.core.study import Header, Outcome, Received, StoredSeries
 
 
@@ -205,6 +206,19 @@ class Outbox(Protocol):
 
     def sweep(self) -> int:
         """Put back the bells of work that is owed and has none; return how many."""
+
+
+class Expirable(Protocol):
+    """What retention may delete."""
+
+    def holdings(self) -> Iterator[tuple[Holding, float]]:
+        """Give every series that has instances on record, and the database's time."""
+
+    def expire(self, holding: Holding, reason: str) -> bool:
+        """Delete a series with its tombstones; False when it is not as it was."""
+
+    def recover(self) -> int:
+        """Finish or undo what an earlier run was killed in the middle of; return how many files."""
 
 
 Hold = Callable[[Callable[[], None]], AbstractContextManager[None]]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from node.store import schema
 from node.store.database import Database
@@ -133,9 +133,10 @@ class Overview:
             "jobs": schema.job.c.state,
             "deliveries": schema.delivery.c.state,
             "outbox": schema.outbox.c.queue,
+            "expired": schema.tombstone.c.kind,
         }
         with self._database.reading() as (connection, _):
-            return {
+            return _housekept(connection) | {
                 name: {
                     str(key): int(count)
                     for key, count in connection.execute(
@@ -145,6 +146,22 @@ class Overview:
                 for name, column in tables.items()
             }
 
+    def housekeeping(self) -> list[Row]:
+        """Return the newest entry of each work that is done once a day."""
+        table = schema.housekeeping
+        newest = select(func.max(table.c.line)).group_by(table.c.work)
+        return self._rows(select(table).where(table.c.line.in_(newest)).order_by(table.c.work))
+
     def _rows(self, question: Select[Any]) -> list[Row]:
         with self._database.reading() as (connection, _):
             return [dict(row) for row in connection.execute(question).mappings().all()]
+
+
+def _housekept(connection: Connection) -> dict[str, dict[str, int]]:
+    table = schema.housekeeping
+    newest = select(func.max(table.c.line)).group_by(table.c.work)
+    rows = connection.execute(select(table).where(table.c.line.in_(newest))).all()
+    return {
+        "faults": {str(row.work): int(row.faults) for row in rows},
+        "finished": {str(row.work): int(row.ended_at) for row in rows},
+    }

@@ -10,6 +10,9 @@ _SOURCES: tuple[tuple[MetricName, str, str, str], ...] = (
     ("overread_jobs", "gauge", "jobs", "state"),
     ("overread_deliveries", "gauge", "deliveries", "state"),
     ("overread_outbox", "gauge", "outbox", "queue"),
+    ("overread_expired_total", "counter", "expired", "kind"),
+    ("overread_housekeeping_faults", "gauge", "faults", "work"),
+    ("overread_housekeeping_finished_seconds", "gauge", "finished", "work"),
 )
 
 

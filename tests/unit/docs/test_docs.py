@@ -27,6 +27,8 @@ TABLES: dict[str, type[BaseModel]] = {
     "[queue]": settings.QueueTable,
     "[inference]": settings.InferenceTable,
     "[web]": settings.WebTable,
+    "[ledger]": settings.LedgerTable,
+    "[retention]": settings.RetentionTable,
     "[[peer]]": settings.Peer,
     "[peer.fhir]": settings.FhirTable,
     "[[rule]]": settings.RuleTable,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from node.bootstrap import Keeping
+from node.bootstrap import Keeping, Nights
 from node.clock import SetClock
 from node.core.completeness import QuietTimes
 from node.errors import OutOfResources
@@ -15,6 +15,7 @@ from node.worker import keeper
 from node.worker.keeper import Keeper
 from tests.unit.node.doubles import MemoryIntake, MemoryJobs
 from tests.unit.node.samples import series
+from tests.unit.node.worker.test_night import nights
 
 DEADLINE_S = 20.0
 
@@ -56,6 +57,7 @@ class Role:
     jobs: Any = field(default_factory=MemoryJobs)
     outbox: Outbox = field(default_factory=Outbox)
     lease: Lease = field(default_factory=Lease)
+    nights: Nights = field(default_factory=nights)
     ended: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -68,6 +70,7 @@ class Role:
             quiet_of=lambda _: QuietTimes(short_s=5, long_s=60),
             record_for=lambda _: None,
             source_of=lambda _: pytest.fail("nothing is prepared here"),
+            nights=self.nights,
         )
         self.keeper = Keeper(keeping, Celery(), SetClock(1010))
         self.thread = threading.Thread(target=lambda: self.ended.append(self.keeper.run()))
@@ -85,7 +88,7 @@ class Role:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ROUND_S", "SWEEP_S", "HOLD_S"):
+    for name in ("ROUND_S", "SWEEP_S", "HOLD_S", "LOOK_S"):
         monkeypatch.setattr(keeper, name, 0.005)
 
 
