@@ -220,6 +220,9 @@ class Expirable(Protocol):
     def recover(self) -> int:
         """Finish or undo what an earlier run was killed in the middle of; return how many files."""
 
+    def remove_lost_claims(self) -> int:
+        """Remove result files that killed workers left behind; return how many claims'."""
+
 
 Hold = Callable[[Callable[[], None]], AbstractContextManager[None]]
 """Keeps calling a renewal while a step works; given by the worker, which owns the thread."""

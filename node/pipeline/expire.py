@@ -57,6 +57,9 @@ def expire(
         recovered = store.recover()
         if recovered:
             log("retention recovered", count=recovered)
+        lost = store.remove_lost_claims()
+        if lost:
+            log("results of lost claims removed", count=lost)
     for holding, now in store.holdings():
         if ended():
             break

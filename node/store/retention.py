@@ -17,6 +17,7 @@ from node.store import schema
 from node.store.aside import Aside
 from node.store.database import Database
 from node.store.events import tell
+from node.store.leftovers import remove_lost_claims
 
 PAGE = 500
 
@@ -142,6 +143,16 @@ class RetentionStore:
                 self._settle(kind, subject, path)
                 count += 1
         return count
+
+    def remove_lost_claims(self) -> int:
+        """Remove result files that killed workers left behind; return how many claims'.
+
+        Raises
+        ------
+        OutOfResources
+            The database could not be read.
+        """
+        return remove_lost_claims(self._database, self._root)
 
     def _settle(self, kind: str, subject: str, path: str | None) -> None:
         try:

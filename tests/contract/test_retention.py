@@ -239,6 +239,22 @@ def test_a_record_deleted_after_the_instance_was_sent_again_is_missed(node: Node
     assert [str(one).split(",")[0] for one in found.differences] == ["RECORD-GONE: journal line 4"]
 
 
+def test_what_killed_workers_left_is_removed_and_nothing_else(node: Node) -> None:
+    node.published()
+    assert node.take(5) is Outcome.STORED
+    (request,) = node.store.dispatch()
+    node.store.jobs.prepared(request.job_id, Readiness.READY, {})
+    held = node.store.claimed().transaction_uid
+    for claim in ("2.25.999", "2.25.998", held):
+        node.files.keep_result(claim, "2.25.1.dcm", b"half a result")
+    (node.files.root / "results" / "notes").mkdir()
+    for claim in ("2.25.999", "2.25.900", held, "notes"):
+        os.utime(node.files.root / "results" / claim, (1, 1))
+    assert node.retention().remove_lost_claims() == 1
+    left = {path.name for path in (node.files.root / "results").iterdir()}
+    assert left == {"2.25.998", "2.25.900", held, "notes"}
+
+
 class Killed(BaseException):
     """The process ends here: nothing that follows runs, and what is not committed is not there."""
 

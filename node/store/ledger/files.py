@@ -18,8 +18,8 @@ from node.core.ledger import Difference
 from node.store.aside import set_aside
 from node.store.database import Database
 
-LOST_CLAIM_S = 25 * 3600.0
-"""How long the files of a claim that was lost may lie about: a day's sweep removes them."""
+LOST_CLAIM_S = 26 * 3600.0
+"""How long the files of a claim that was lost may lie about: each day `leftovers` removes them."""
 
 EXPECTED = text("""
     SELECT path, size, 'instance' AS kind, sop_instance_uid AS subject FROM instance
