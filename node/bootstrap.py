@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from integrations.pacs.peer import DicomPeer
     from node.core.commitment import CommitmentRequest, FailureReason
     from node.core.job import Claim
+    from node.core.ledger import Balance
+    from node.core.ports import Expirable
+    from node.core.retention import Policy
+    from node.core.schedule import Daily
     from node.core.study import Header
     from node.dicom.listener import Listener, Service
     from node.pipeline.deliver import Outlet
@@ -39,10 +43,12 @@ if TYPE_CHECKING:
     from node.store.database import Database
     from node.store.deliveries import DeliveryStore
     from node.store.files import FileStore
+    from node.store.housekeeping import HousekeepingStore
     from node.store.index import IntakeStore
     from node.store.jobs import JobStore
     from node.store.outbox import OutboxStore
     from node.store.overview import Overview
+    from node.store.retention import RetentionStore
     from node.store.roles import RoleLease
 
 Step = Callable[[Hold], bool]
@@ -194,6 +200,30 @@ def _services(settings: Settings, peers: Mapping[str, str]) -> "list[Service]":
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Nights:
+    """What the keeper does once a day.
+
+    Parameters
+    ----------
+    diary
+        What was done before.
+    balance
+        Draws up the ledger; calls what it is given as it goes on.
+    expirable, policy
+        What may be deleted.
+    ledger_at, retention_at
+        When.
+    """
+
+    diary: "HousekeepingStore"
+    balance: "Callable[[Callable[[int], None]], Balance]"
+    expirable: "Expirable"
+    policy: "Policy"
+    ledger_at: "Daily"
+    retention_at: "Daily"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Keeping:
     """What the keeper works with."""
 
@@ -206,6 +236,7 @@ class Keeping:
     record_for: "Callable[[Claim], Record | None]"
     source_of: "Callable[[str], Source]"
     report_commitment: Step
+    nights: Nights
     evidences: "Evidences"
     archives: "Sequence[Archive]" = ()
 
@@ -238,6 +269,7 @@ def keeper(settings: Settings) -> Keeping:
         report_commitment=_commitment_reporter(settings, opened),
         evidences=EvidenceStore(opened),
         archives=_archives(settings),
+        nights=_nights(settings, opened),
     )
 
 
@@ -290,6 +322,25 @@ def routes(settings: Settings) -> "Routes":
         exclusions=settings.exclude.exclusions,
         priority_of=lambda name: settings.peer_named(name).priority,
         quiet_of=lambda name: settings.peer_named(name).quiet,
+    )
+
+
+def _nights(settings: Settings, opened: "Database") -> Nights:
+    from node.core.schedule import Daily
+    from node.store.commitments import held
+    from node.store.housekeeping import HousekeepingStore
+    from node.store.ledger import balance
+    from node.store.retention import RetentionStore
+
+    root = files(settings).root
+    ledger, retention = settings.ledger, settings.retention
+    return Nights(
+        diary=HousekeepingStore(opened),
+        balance=lambda watch: balance(opened, root, young_s=ledger.young_s, progress=watch),
+        expirable=RetentionStore(opened, root, held),
+        policy=settings.retention_policy,
+        ledger_at=Daily(at=ledger.nightly_at, zone=ledger.time_zone),
+        retention_at=Daily(at=retention.daily_at, zone=retention.time_zone),
     )
 
 
@@ -357,6 +408,14 @@ def deliverer(settings: Settings) -> Step:
     }
     lost_leases = settings.queue.attempts
     return lambda hold: deliver_next(deliveries, store, outlets, hold, lost_leases)
+
+
+def retention_store(settings: Settings) -> "RetentionStore":
+    """Open what retention may delete."""
+    from node.store.commitments import held
+    from node.store.retention import RetentionStore
+
+    return RetentionStore(database(settings), files(settings).root, held)
 
 
 def delivery_store(settings: Settings) -> "DeliveryStore":

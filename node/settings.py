@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -27,6 +28,7 @@ import inference.models
 from inference.selection import Selection, SelectionInvalid, parse
 from node.core.completeness import QuietTimes
 from node.core.exclusion import BY_SITE, KINDS, Exclusion
+from node.core.retention import Policy
 from node.core.routing import Rule
 from node.errors import SettingsInvalid
 
@@ -172,6 +174,43 @@ class WebTable(Table):
     port: Port = Field(8100, description="Port of the status page.")
 
 
+ClockTime = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+"""A time of the day, ``HH:MM``."""
+
+
+def _known_zone(name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"there is no time zone {name}") from error
+
+
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+
+
+class LedgerTable(Table):
+    """``[ledger]``: the account of everything that was acknowledged."""
+
+    nightly_at: ClockTime = Field("03:00", description="When the keeper draws it up, once a day.")
+    time_zone: TimeZone = Field("UTC", description="IANA time zone of `nightly_at`.")
+    young_s: Seconds = Field(
+        300.0, description="A file that is younger may be in no record without being a difference."
+    )
+
+
+class RetentionTable(Table):
+    """``[retention]``: what may be deleted, and when; nothing unless it is said here."""
+
+    keep_days: float | None = Field(
+        None, ge=0, description="Days that a series is kept after its last delivery was confirmed."
+    )
+    unrouted_keep_days: float | None = Field(
+        None, ge=0, description="Days that a series is kept that no rule wanted."
+    )
+    daily_at: ClockTime = Field("02:00", description="When the keeper deletes, once a day.")
+    time_zone: TimeZone = Field("UTC", description="IANA time zone of `daily_at`.")
+
+
 class FhirTable(Table):
     """``fhir`` of a peer: its FHIR R4 endpoint."""
 
@@ -281,6 +320,9 @@ class RuleTable(Table):
         None, description="How long a lesser series waits for a better one."
     )
     deadline_s: Seconds | None = Field(None, description="When the study should be analysed.")
+    keep_days: float | None = Field(
+        None, ge=0, description="Days that its series are kept after all deliveries were confirmed."
+    )
 
     @model_validator(mode="after")
     def _selectable(self) -> "RuleTable":
@@ -351,6 +393,8 @@ class Settings(Table):
     inference: InferenceTable = InferenceTable()
     web: WebTable = WebTable()
     commitment: CommitmentTable = CommitmentTable()
+    ledger: LedgerTable = LedgerTable()
+    retention: RetentionTable = RetentionTable()
     peer: tuple[Peer, ...] = ()
     rule: tuple[RuleTable, ...] = ()
     exclude: ExcludeTable = ExcludeTable()
@@ -393,6 +437,18 @@ class Settings(Table):
     def rules(self) -> tuple[Rule, ...]:
         """The rules as the core knows them."""
         return tuple(table.rule() for table in self.rule)
+
+    @property
+    def retention_policy(self) -> Policy:
+        """What may be deleted and when, as the core knows it."""
+        return Policy(
+            keep_days=self.retention.keep_days,
+            unrouted_keep_days=self.retention.unrouted_keep_days,
+            rules={
+                rule.name: self.retention.keep_days if rule.keep_days is None else rule.keep_days
+                for rule in self.rule
+            },
+        )
 
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:

@@ -37,6 +37,9 @@ MetricName = Literal[
     "overread_outbox",  # bells outstanding
     "overread_announced_instances",  # instances that peers listed, by service
     "overread_commitments",  # Storage Commitment transactions by state
+    "overread_expired_total",  # files that retention removed, by kind
+    "overread_housekeeping_faults",  # what the last daily work found, by work
+    "overread_housekeeping_finished_seconds",  # when it was done, by work
 ]
 """The closed list of metrics; an unknown name does not type-check."""
 
@@ -71,6 +74,11 @@ def set_up(role: str, stream: TextIO | None = None) -> None:
 def log(event: str, **fields: Any) -> None:
     """Record that something happened; `fields` outside the allow-list are dropped."""
     structlog.get_logger().info(event, **fields)
+
+
+def log_error(event: str, **fields: Any) -> None:
+    """Record what somebody must look at; `fields` outside the allow-list are dropped."""
+    structlog.get_logger().error(event, **fields)
 
 
 def log_failure(event: str, error: BaseException, **fields: Any) -> None:

@@ -9,6 +9,7 @@ from inference.server import TritonServer
 from integrations.errors import IntegrationError
 from integrations.pacs.peer import echo
 from node import bootstrap
+from node.clock import at
 from node.errors import NodeError
 from node.settings import Peer, Settings
 
@@ -18,6 +19,7 @@ Subject = TypeVar("Subject")
 def run(settings: Settings) -> Iterator[tuple[str, str | None]]:
     """Try everything; yield the name of each part, and its fault or None."""
     yield "database and folder", _try(bootstrap.database, settings)
+    yield "ledger", _ledger(settings)
     yield from _models(settings)
     if settings.inference.server == "triton":
         yield "Triton", _triton(settings)
@@ -27,6 +29,18 @@ def run(settings: Settings) -> Iterator[tuple[str, str | None]]:
             yield f"peer {peer.name}, C-ECHO", _try(echo, called)
         if "ehr" in peer.roles:
             yield f"peer {peer.name}, FHIR", _try(_metadata, peer)
+
+
+def _ledger(settings: Settings) -> str | None:
+    from node.store.housekeeping import LEDGER, HousekeepingStore
+
+    try:
+        done = HousekeepingStore(bootstrap.database(settings)).last(LEDGER)
+    except NodeError as error:
+        return str(error)
+    if done is None or not done.faults:
+        return None
+    return f"{done.faults} differences on {at(done.ended_at):%Y-%m-%d %H:%M} UTC: overread ledger"
 
 
 def _models(settings: Settings) -> Iterator[tuple[str, str | None]]:

@@ -1,4 +1,4 @@
-"""What people ask of a running node: studies, jobs, deliveries, one study's story, the ledger."""
+"""What people ask of a running node: studies, jobs, deliveries, one study's story."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from node.store.overview import Overview, Row
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (studies, jobs, deliveries, explain, retry, ledger, check):
+    for command in (studies, jobs, deliveries, explain, retry, check):
         app.command()(command)
 
 
@@ -90,37 +90,6 @@ def retry(
         err.print(f"{delivery} is not a parked delivery")
         raise typer.Exit(1)
     out.print(f"{delivery} is owed again")
-
-
-def ledger(
-    config: Config = CONFIG,
-    verify: Annotated[bool, typer.Option(help="Also hash every file.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Hold the journal of acknowledged instances against records and files.
-
-    Raises
-    ------
-    typer.Exit
-        They differ (exit code 1).
-    """
-    from node.store.ledger import balance
-
-    settings = load(config)
-    result = balance(bootstrap.database(settings), bootstrap.files(settings).root, verify=verify)
-    if as_json:
-        body = {
-            "acknowledged": result.acknowledged,
-            "accounted": result.accounted,
-            "faults": result.faults,
-        }
-        out.print_json(json.dumps(body))
-    else:
-        out.print(f"{result.acknowledged} acknowledged, {result.accounted} accounted for")
-        for fault in result.faults:
-            err.print(fault, highlight=False)
-    if result.faults:
-        raise typer.Exit(1)
 
 
 def check(config: Config = CONFIG) -> None:

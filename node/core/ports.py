@@ -28,6 +28,7 @@ from node.core.job import (
     ResultSet,
 )
 from node.core.reception import Known
+from node.core.retention import Holding as HeldSeries
 from node.core.study import Incoming, Outcome, Received, SeriesOfStudy, StoredSeries
 
 
@@ -306,6 +307,22 @@ class Commitments(Protocol):
         LeaseLost
             Somebody else holds the transaction.
         """
+
+
+class Expirable(Protocol):
+    """What retention may delete."""
+
+    def holdings(self) -> Iterator[tuple[HeldSeries, float]]:
+        """Give every series that has instances on record, and the database's time."""
+
+    def expire(self, holding: HeldSeries, reason: str) -> bool:
+        """Delete a series with its tombstones; False when it is not as it was."""
+
+    def recover(self) -> int:
+        """Finish or undo what an earlier run was killed in the middle of; return how many files."""
+
+    def remove_lost_claims(self) -> int:
+        """Remove result files that killed workers left behind; return how many claims'."""
 
 
 Hold = Callable[[Callable[[], None]], AbstractContextManager[None]]

@@ -330,3 +330,17 @@ def _keep(connection: Connection, uids: Sequence[str], until: float) -> None:
 def _batches(uids: Sequence[str]) -> Iterator[Sequence[str]]:
     for begin in range(0, len(uids), AT_ONCE):
         yield uids[begin : begin + AT_ONCE]
+
+
+def held(connection: Connection, now: float, series_instance_uid: str) -> bool:
+    """Whether the safekeeping of an instance of a series is promised: retention asks, in its transaction."""
+    promised, of = schema.commitment_held, schema.instance
+    return (
+        connection.execute(
+            select(promised.c.sop_instance_uid)
+            .join(of, of.c.sop_instance_uid == promised.c.sop_instance_uid)
+            .where(of.c.series_instance_uid == series_instance_uid, promised.c.until > now)
+            .limit(1)
+        ).first()
+        is not None
+    )

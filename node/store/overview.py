@@ -168,13 +168,20 @@ class Overview:
             "outbox": schema.outbox.c.queue,
             "announced": schema.announcement.c.kind,
             "commitments": schema.commitment.c.state,
+            "expired": schema.tombstone.c.kind,
         }
         with self._database.reading() as (connection, _):
             found = {name: _counted(connection, column) for name, column in tables.items()}
             series, job = schema.series.c, schema.job.c
             found["excluded"] = _counted(connection, series.excluded, series.excluded.is_not(None))
             found["missed"] = _counted(connection, job.model, job.missed_at.is_not(None))
-            return found
+            return found | _housekept(connection)
+
+    def housekeeping(self) -> list[Row]:
+        """Return the newest entry of each work that is done once a day."""
+        table = schema.housekeeping
+        newest = select(func.max(table.c.line)).group_by(table.c.work)
+        return self._rows(select(table).where(table.c.line.in_(newest)).order_by(table.c.work))
 
     def _rows(self, question: Select[Any]) -> list[Row]:
         with self._database.reading() as (connection, _):
@@ -190,3 +197,13 @@ def _counted(
         .group_by(column)
     ).all()
     return {str(key): int(count) for key, count in rows}
+
+
+def _housekept(connection: Connection) -> dict[str, dict[str, int]]:
+    table = schema.housekeeping
+    newest = select(func.max(table.c.line)).group_by(table.c.work)
+    rows = connection.execute(select(table).where(table.c.line.in_(newest))).all()
+    return {
+        "faults": {str(row.work): int(row.faults) for row in rows},
+        "finished": {str(row.work): int(row.ended_at) for row in rows},
+    }

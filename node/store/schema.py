@@ -139,6 +139,7 @@ job_input = Table(
     Column("job_id", Key, ForeignKey("job.job_id"), primary_key=True),
     Column("sop_instance_uid", Uid, primary_key=True),
     Column("input", String(64), nullable=False),
+    Index(None, "sop_instance_uid"),
 )
 
 result_set = Table(
@@ -321,3 +322,54 @@ retrieval = Table(
     Column("at", Double, nullable=False),
 )
 """Instances that we asked an archive for, announced before they were: ``ANNOUNCED`` or ``ARRIVED``."""
+
+entitlement = Table(
+    "entitlement",
+    metadata,
+    Column("line", Integer, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("subject", Key, nullable=False),
+    Column("belongs_to", Key, nullable=False),
+    Index(None, "kind", "subject"),
+    Index(None, "belongs_to"),
+)
+"""One line for every job, result set, result object and delivery that ever was.
+
+Triggers on those tables write it, in the transaction that makes the row, and others forbid UPDATE and
+DELETE: no way through the code can forget it, and a row that was deleted by hand is missed. `kind` is
+``job`` (belongs to a series), ``result set`` (to a job), ``result`` or ``delivery`` (to a result set).
+"""
+
+tombstone = Table(
+    "tombstone",
+    metadata,
+    Column("line", Integer, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("subject", Uid, nullable=False),
+    Column("path", String(255), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("journal_line", Integer),
+    Column("reason", String(64), nullable=False),
+    Index(None, "kind", "subject"),
+    Index(None, "journal_line"),
+)
+"""What retention removed, when and why; triggers forbid UPDATE and DELETE.
+
+`kind` is ``instance`` (its record is gone too), ``result`` or ``picture`` (only the file is gone).
+"""
+
+housekeeping = Table(
+    "housekeeping",
+    metadata,
+    Column("line", Integer, primary_key=True),
+    Column("work", String(16), nullable=False),
+    Column("begun_at", Double, nullable=False),
+    Column("ended_at", Double, nullable=False),
+    Column("faults", Integer, nullable=False),
+    Column("body", JSON, nullable=False),
+    Index(None, "work", "ended_at"),
+)
+"""What the keeper does once a day, ``ledger`` or ``retention``, and what it found."""

@@ -15,6 +15,9 @@ _SOURCES: tuple[tuple[MetricName, str, str, str], ...] = (
     ("overread_outbox", "gauge", "outbox", "queue"),
     ("overread_announced_instances", "gauge", "announced", "kind"),
     ("overread_commitments", "gauge", "commitments", "state"),
+    ("overread_expired_total", "counter", "expired", "kind"),
+    ("overread_housekeeping_faults", "gauge", "faults", "work"),
+    ("overread_housekeeping_finished_seconds", "gauge", "finished", "work"),
 )
 
 

@@ -57,6 +57,7 @@ class Pages:
             "studies": self._overview.studies(20),
             "jobs": self._overview.jobs(limit=20),
             "deliveries": self._overview.deliveries(limit=20),
+            "housekeeping": self._overview.housekeeping(),
         }
         return TEMPLATES.TemplateResponse(request, "index.html", content)
 

@@ -1,6 +1,7 @@
 """The role that keeps things moving: assembles, dispatches, prepares, rings, sweeps.
 
-One keeper works at a time, by a lease; another one takes over when it falls silent.
+Once a day it deletes what may go and draws up the ledger. One keeper works at a time, by a lease; another
+one takes over when it falls silent.
 """
 
 import threading
@@ -21,12 +22,15 @@ from node.pipeline.retrieve import Archive, complete_from
 from node.telemetry import log, log_failure
 from node.worker.app import ring
 from node.worker.hold import holding
+from node.worker.night import Night
 
 ROUND_S = 0.1
 SWEEP_S = 1.0
 REPORT_S = 0.5
 ASK_S = 0.5
 HOLD_S = 1.0
+LOOK_S = 20.0
+"""How often the keeper looks whether the day's work is due."""
 
 
 class Keeper:
@@ -50,6 +54,7 @@ class Keeper:
         self._stop = threading.Event()
         self._held = threading.Event()
         self._failed = False
+        self._night = Night(keeping.nights, clock, self._stop.is_set)
 
     def run(self) -> bool:
         """Keep until `stop`; False when it ended by a bug, and the process should be started again.
@@ -63,6 +68,7 @@ class Keeper:
             lambda: self._repeat(self._sweep, SWEEP_S),
             lambda: self._repeat(self._report_commitment, REPORT_S),
             *(partial(self._ask, archive) for archive in self._keeping.archives),
+            lambda: self._repeat(self._night.look, LOOK_S),
         )
         threads = [threading.Thread(target=self._guard, args=(work,)) for work in works]
         for thread in threads:

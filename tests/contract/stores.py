@@ -58,6 +58,7 @@ class Store:
 
     database: Database
     open_another: Callable[[], Database]
+    folder: Path
     lease_s: float = LEASE_S
     others: list[Database] = field(default_factory=list)
 
@@ -88,7 +89,12 @@ class Store:
         """Give what another process sees."""
         database = self.open_another()
         self.others.append(database)
-        return Store(database=database, open_another=self.open_another, lease_s=lease_s)
+        return Store(
+            database=database,
+            open_another=self.open_another,
+            folder=self.folder,
+            lease_s=lease_s,
+        )
 
     def close(self) -> None:
         for database in (self.database, *self.others):
@@ -195,7 +201,7 @@ class Store:
 def opened(engine: str, folder: Path) -> Iterator[Store]:
     """Give an empty, migrated store."""
     open_one = ENGINES[engine](folder)
-    store = Store(database=open_one(), open_another=open_one)
+    store = Store(database=open_one(), open_another=open_one, folder=folder)
     try:
         yield store
     finally:

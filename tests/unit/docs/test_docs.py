@@ -29,6 +29,8 @@ TABLES: dict[str, type[BaseModel]] = {
     "[inference]": settings.InferenceTable,
     "[web]": settings.WebTable,
     "[commitment]": settings.CommitmentTable,
+    "[ledger]": settings.LedgerTable,
+    "[retention]": settings.RetentionTable,
     "[[peer]]": settings.Peer,
     "[peer.fhir]": settings.FhirTable,
     "[[rule]]": settings.RuleTable,

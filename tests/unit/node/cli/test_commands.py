@@ -137,7 +137,40 @@ def test_a_ledger_that_does_not_balance_ends_with_1(node: Node) -> None:
     assert "is gone" in unbalanced.stderr
     as_json = node.run("ledger", "--json")
     assert as_json.exit_code == 1
-    assert len(json.loads(as_json.stdout)["faults"]) == 1
+    body = json.loads(as_json.stdout)
+    assert (body["found"], body["adds_up"], body["accounted"]) == (1, False, 2)
+    (told,) = body["differences"]
+    assert told["code"] == "FILE-GONE"
+    assert told["sentence"] in unbalanced.stderr
+
+
+def test_the_ledger_shows_both_sides(node: Node) -> None:
+    node.store.published()
+    shown = node.run("ledger").stdout
+    for words in ("stored", "in jobs", "excluded by rule", "expired", "ordered", "OWED"):
+        assert words in shown
+
+
+def test_retention_says_what_would_go_and_deletes_only_when_told(node: Node) -> None:
+    node.take(1, 2, 3)
+    (series,) = node.store.close_all()
+    node.store.jobs.dispatch(series, (), ("NO-RULES: none",))
+    kept = node.run("retention", "--dry-run")
+    assert "1 series kept: KEPT-FOREVER" in kept.stdout
+    with node.config.open("a") as file:
+        file.write("[retention]\nunrouted_keep_days = 0\n")
+    dry = node.run("retention", "--dry-run", "--json")
+    body = json.loads(dry.stdout)
+    assert (body["dry_run"], body["series"][0]["reason"]) == (True, "UNROUTED-AND-KEPT")
+    assert len(node.store.rows(schema.instance)) == 3
+    assert "3 instances in 1 series gone" in node.run("retention", "--run").stdout
+    assert node.store.rows(schema.instance) == []
+    assert node.run("ledger", "--verify").exit_code == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--run", "--dry-run")])
+def test_retention_deletes_nothing_by_mistake(node: Node, options: tuple[str, ...]) -> None:
+    assert node.run("retention", *options).exit_code == 2
 
 
 def test_a_changed_byte_is_found_only_when_asked_for(node: Node) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from starlette.applications import Starlette
 
 from node.bootstrap import Viewing
 from node.store.files import FileStore
+from node.store.housekeeping import LEDGER, RETENTION, HousekeepingStore
 from node.store.overview import Overview
 from node.telemetry import MetricName
 from node.web.metrics import exposition
@@ -105,6 +107,23 @@ def test_a_studys_page_tells_its_story(store: Store, browser: Browser) -> None:
     assert "differs in PatientName" in page
 
 
+def test_what_the_night_found_is_shown_and_counted(store: Store, browser: Browser) -> None:
+    diary = HousekeepingStore(store.database)
+    diary.note(LEDGER, 0, 0, {"acknowledged": 7, "accounted": 7})
+    diary.note(RETENTION, 0, 0, {"series": 2, "instances": 9})
+    page = browser.get("/").text
+    assert "7 acknowledged, 7 accounted for" in page
+    assert "9 instances in 2 series deleted" in page
+    diary.note(LEDGER, 0, 3, {"acknowledged": 7, "accounted": 4})
+    assert "3 differences" in browser.get("/").text
+    lines = browser.get("/metrics").text.splitlines()
+    assert 'overread_housekeeping_faults{work="ledger"} 3' in lines
+    assert 'overread_housekeeping_faults{work="retention"} 0' in lines
+    finished = 'overread_housekeeping_finished_seconds{work="ledger"} '
+    (line,) = [line for line in lines if line.startswith(finished)]
+    assert int(line.removeprefix(finished)) == pytest.approx(time.time(), abs=60)
+
+
 def test_what_others_wrote_is_no_markup(store: Store, browser: Browser) -> None:
     store.ready()
     store.jobs.cancel(store.claimed(), "MODEL-FAILED", "<script>alert(1)</script>")
@@ -164,6 +183,9 @@ def test_every_metric_of_the_closed_list_is_exposed() -> None:
         "excluded",
         "missed",
         "outbox",
+        "expired",
+        "faults",
+        "finished",
     )
     text = exposition({table: {"x": 1} for table in tables})
     named = {line.split("{")[0] for line in text.splitlines() if not line.startswith("#")}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from node.bootstrap import Keeping
+from node.bootstrap import Keeping, Nights
 from node.clock import SetClock
 from node.core.completeness import QuietTimes
 from node.core.ports import Hold
@@ -16,6 +16,7 @@ from node.worker import keeper
 from node.worker.keeper import Keeper
 from tests.unit.node.doubles import MemoryIntake, MemoryJobs
 from tests.unit.node.samples import series
+from tests.unit.node.worker.test_night import nights
 
 DEADLINE_S = 20.0
 
@@ -57,6 +58,7 @@ class Role:
     jobs: Any = field(default_factory=MemoryJobs)
     outbox: Outbox = field(default_factory=Outbox)
     lease: Lease = field(default_factory=Lease)
+    nights: Nights = field(default_factory=nights)
     ended: list[bool] = field(default_factory=list)
     owed_reports: int = 0
     reported: threading.Event = field(default_factory=threading.Event)
@@ -81,6 +83,7 @@ class Role:
             source_of=lambda _: pytest.fail("nothing is prepared here"),
             report_commitment=self.report,
             evidences=pytest.fail,  # type: ignore[arg-type] # no archive is asked here
+            nights=self.nights,
         )
         self.keeper = Keeper(keeping, Celery(), SetClock(1010))
         self.thread = threading.Thread(target=lambda: self.ended.append(self.keeper.run()))
@@ -98,7 +101,7 @@ class Role:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ROUND_S", "SWEEP_S", "HOLD_S", "REPORT_S"):
+    for name in ("ROUND_S", "SWEEP_S", "HOLD_S", "REPORT_S", "LOOK_S"):
         monkeypatch.setattr(keeper, name, 0.005)
 
 

@@ -1,0 +1,370 @@
+"""Retention: what may go goes whole and with a tombstone, wherever it is killed; nothing else ever does."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.core.job import DeliveryState, InstanceState, Readiness
+from node.core.retention import Policy
+from node.core.study import Outcome
+from node.errors import OutOfResources
+from node.pipeline.expire import Expired, expire
+from node.pipeline.receive import receive
+from node.store import schema
+from node.store.files import FileStore
+from node.store.ledger import balance
+from node.store.retention import RetentionStore, nothing_held
+from tests.contract.stores import ENGINES, Store, opened
+from tests.unit.node.samples import arrival, result_set
+
+AT_ONCE = Policy(keep_days=0, unrouted_keep_days=0, rules={})
+FOREVER = Policy(rules={})
+
+
+@dataclass(kw_only=True)
+class Node:
+    """A store with its files, filled by reception itself."""
+
+    store: Store
+    files: FileStore
+
+    def take(self, number: int, **attributes: Any) -> Outcome:
+        one = arrival(number, file=self.files.incoming("a1"), **attributes)
+        return receive(one, self.store.intake, lambda *_: None)
+
+    def published(self) -> None:
+        (request,) = self.store.dispatch()
+        self.store.jobs.prepared(request.job_id, Readiness.READY, {})
+        made, data = result_set(), b"result"
+        for item in made.instances:
+            self.files.keep_result("2.25.900", Path(item.path).name, data)
+        picture = self.files.keep_result("2.25.900", "overlay.png", b"picture")
+        instances = tuple(replace(item, digest=sha256(data).hexdigest()) for item in made.instances)
+        published = replace(made, instances=instances, picture=picture)
+        self.store.jobs.publish(self.store.claimed(), published)
+
+    def confirmed(self) -> None:
+        """Bring everything to its destinations."""
+        while (claim := self.store.deliveries.claim()) is not None:
+            for item, _ in claim.instances:
+                self.store.deliveries.progress(claim, item.sop_instance_uid, InstanceState.SENT)
+            receipt = {"references": [], "confirmed": True}
+            self.store.deliveries.finish(claim, DeliveryState.CONFIRMED, receipt)
+
+    def retention(self) -> RetentionStore:
+        return RetentionStore(self.store.database, self.files.root)
+
+    def expire(self, policy: Policy = AT_ONCE, *, dry: bool = False) -> Expired:
+        return expire(self.retention(), policy, dry=dry)
+
+    def on_disk(self) -> set[str]:
+        root = self.files.root
+        return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+
+    def assert_adds_up(self) -> None:
+        found = balance(self.store.database, self.files.root, verify=True, young_s=-60)
+        assert [str(one) for one in found.differences] == []
+
+
+@pytest.fixture(params=sorted(ENGINES))
+def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Node]:
+    """Give a node that holds a series of three, and one of one instance that no rule wanted."""
+    with opened(request.param, tmp_path) as store:
+        (tmp_path / "files").mkdir()
+        filled = Node(store=store, files=FileStore(tmp_path / "files"))
+        for number in (1, 2, 3):
+            assert filled.take(number) is Outcome.STORED
+        yield filled
+
+
+def test_what_is_delivered_goes_with_its_results_and_leaves_tombstones(node: Node) -> None:
+    node.published()
+    node.confirmed()
+    done = node.expire()
+    assert (done.instances, len(done.series), dict(done.kept)) == (3, 1, {})
+    assert node.on_disk() == set()
+    assert node.store.rows(schema.instance) == []
+    stones = node.store.rows(schema.tombstone)
+    assert sorted(stone.kind for stone in stones) == ["instance"] * 3 + ["picture"] + ["result"] * 2
+    assert {stone.reason for stone in stones} == {"DELIVERED-AND-KEPT"}
+    lines = {row.line: row for row in node.store.rows(schema.journal)}
+    for stone in stones:
+        if stone.kind == "instance":
+            line = lines[stone.journal_line]
+            assert (line.sop_instance_uid, line.digest) == (stone.subject, stone.digest)
+            assert stone.size > 0
+    assert "expired" in node.store.story()
+    node.assert_adds_up()
+
+
+def test_an_own_result_is_known_as_ours_after_it_expired(node: Node) -> None:
+    node.published()
+    node.confirmed()
+    node.expire()
+    own = result_set().instances[0].sop_instance_uid
+    assert node.take(9, SOPInstanceUID=own) is Outcome.OWN
+    node.assert_adds_up()
+
+
+def test_a_dry_run_changes_nothing(node: Node) -> None:
+    node.published()
+    node.confirmed()
+    before, counts = node.on_disk(), node.store.counts()
+    assert node.expire(dry=True).instances == 3
+    assert (node.on_disk(), node.store.counts()) == (before, counts)
+
+
+def test_by_default_nothing_goes(node: Node) -> None:
+    node.published()
+    node.confirmed()
+    assert dict(node.expire(FOREVER).kept) == {"KEPT-FOREVER": 1}
+    assert len(node.store.rows(schema.instance)) == 3
+
+
+def owed(node: Node) -> str:
+    node.published()
+    return "DELIVERY-OWED"
+
+
+def scheduled(node: Node) -> str:
+    node.store.dispatch()
+    return "JOB-OWED"
+
+
+def in_progress(node: Node) -> str:
+    (request,) = node.store.dispatch()
+    node.store.jobs.prepared(request.job_id, Readiness.READY, {})
+    node.store.claimed()
+    return "JOB-OWED"
+
+
+def parked_job(node: Node) -> str:
+    (request,) = node.store.dispatch()
+    node.store.jobs.prepared(request.job_id, Readiness.READY, {})
+    node.store.jobs.cancel(node.store.claimed(), "MODEL-FAILED", "NaN")
+    return "JOB-PARKED"
+
+
+def parked_delivery(node: Node) -> str:
+    node.published()
+    node.store.deliveries.park(node.store.claimed_delivery(), "EHR-403", "no scope")
+    node.confirmed()
+    return "DELIVERY-PARKED"
+
+
+def waiting(node: Node) -> str:
+    return "STILL-WAITING"
+
+
+def ready(node: Node) -> str:
+    node.store.close_all()
+    return "STILL-WAITING"
+
+
+def reopened(node: Node) -> str:
+    node.published()
+    node.confirmed()
+    node.take(4)
+    return "STILL-WAITING"
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [owed, scheduled, in_progress, parked_job, parked_delivery, waiting, ready, reopened],
+)
+def test_what_may_never_go(node: Node, stage: Callable[[Node], str]) -> None:
+    reason = stage(node)
+    before = node.on_disk()
+    assert dict(node.expire().kept) == {reason: 1}
+    assert node.on_disk() == before
+
+
+def test_what_is_committed_stays_while_it_is_held(node: Node) -> None:
+    node.published()
+    node.confirmed()
+    root = node.files.root
+    holding = RetentionStore(node.store.database, root, held=lambda *_: True)
+    assert dict(expire(holding, AT_ONCE, dry=False).kept) == {"HELD-BY-COMMITMENT": 1}
+    free = RetentionStore(node.store.database, root, held=nothing_held)
+    assert expire(free, AT_ONCE, dry=False).instances == 3
+
+
+def test_what_changed_since_it_was_looked_at_stays(node: Node) -> None:
+    node.published()
+    node.confirmed()
+    store = node.retention()
+    ((holding, _),) = store.holdings()
+    node.take(4)
+    assert not store.expire(holding, "DELIVERED-AND-KEPT")
+    assert len(node.store.rows(schema.instance)) == 4
+    node.assert_adds_up()
+
+
+def test_a_series_with_a_missing_file_stays_for_the_ledger_to_tell(node: Node) -> None:
+    node.published()
+    node.confirmed()
+    path = node.files.root / node.store.rows(schema.instance)[2].path
+    path.unlink()
+    before = node.on_disk()
+    assert dict(node.expire().kept) == {"CHANGED-MEANWHILE": 1}
+    assert node.on_disk() == before
+    found = balance(node.store.database, node.files.root)
+    assert [one.code for one in found.differences] == ["FILE-GONE"]
+
+
+def test_an_instance_that_is_sent_again_after_it_expired_is_new(node: Node) -> None:
+    node.published()
+    node.confirmed()
+    node.expire()
+    assert node.take(1) is Outcome.STORED
+    assert node.take(1) is Outcome.DUPLICATE
+    node.assert_adds_up()
+    assert len(node.store.intake.open_series()) == 1
+    node.store.dispatch()
+    assert dict(node.expire().kept) == {"JOB-OWED": 1}
+
+
+def test_a_record_deleted_after_the_instance_was_sent_again_is_missed(node: Node) -> None:
+    node.published()
+    node.confirmed()
+    node.expire()
+    assert node.take(1) is Outcome.STORED
+    node.store.write("DELETE FROM instance")
+    found = balance(node.store.database, node.files.root)
+    assert [str(one).split(",")[0] for one in found.differences] == ["RECORD-GONE: journal line 4"]
+
+
+def test_what_killed_workers_left_is_removed_and_nothing_else(node: Node) -> None:
+    node.published()
+    assert node.take(5) is Outcome.STORED
+    (request,) = node.store.dispatch()
+    node.store.jobs.prepared(request.job_id, Readiness.READY, {})
+    held = node.store.claimed().transaction_uid
+    for claim in ("2.25.999", "2.25.998", held):
+        node.files.keep_result(claim, "2.25.1.dcm", b"half a result")
+    (node.files.root / "results" / "notes").mkdir()
+    for claim in ("2.25.999", "2.25.900", held, "notes"):
+        os.utime(node.files.root / "results" / claim, (1, 1))
+    assert node.retention().remove_lost_claims() == 1
+    left = {path.name for path in (node.files.root / "results").iterdir()}
+    assert left == {"2.25.998", "2.25.900", held, "notes"}
+
+
+class Killed(BaseException):
+    """The process ends here: nothing that follows runs, and what is not committed is not there."""
+
+
+CALLS = ("rename", "unlink", "fsync", "commit")
+
+
+class Killer:
+    """Ends the process before, or after, the n-th call that changes disk or database."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, *, after: bool) -> None:
+        self.left, self._after, self.calls = at, after, 0
+        for owner, name in ((Path, "rename"), (Path, "unlink"), (os, "fsync")):
+            monkeypatch.setattr(owner, name, self._around(getattr(owner, name)))
+        import sqlalchemy.engine.default as dialect
+
+        do_commit = dialect.DefaultDialect.do_commit
+        monkeypatch.setattr(dialect.DefaultDialect, "do_commit", self._around(do_commit))
+
+    def _around(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any, **named: Any) -> Any:
+            self.calls += 1
+            if self.calls == self.left and not self._after:
+                raise Killed
+            result = call(*arguments, **named)
+            if self.calls == self.left:
+                raise Killed
+            return result
+
+        return called
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_killed_at_any_point_nothing_is_lost_and_the_next_run_finishes(
+    node: Node, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, after: bool
+) -> None:
+    node.published()
+    node.confirmed()
+    node.store.close()
+    shutil.copytree(tmp_path, tmp_path / "start", ignore=shutil.ignore_patterns("start"))
+    point, ended = 0, False
+    while not ended:
+        point += 1
+        place = tmp_path / f"run{point}"
+        shutil.copytree(tmp_path / "start", place)
+        open_one = _open(place)
+        one = Node(
+            store=Store(database=open_one(), open_another=open_one, folder=place),
+            files=FileStore(place / "files"),
+        )
+        with monkeypatch.context() as patch:
+            Killer(patch, point, after=after)
+            try:
+                one.expire()
+                ended = True
+            except Killed:
+                pass
+        one.store.database.close()
+        again = Node(
+            store=Store(database=open_one(), open_another=open_one, folder=place),
+            files=FileStore(place / "files"),
+        )
+        again.assert_adds_up()  # before anything was recovered
+        kept = len(again.store.rows(schema.instance))
+        assert kept in {0, 3}
+        again.retention().recover()
+        again.assert_adds_up()
+        assert len(again.on_disk()) == (6 if kept else 0)
+        assert again.expire().instances == kept
+        assert again.on_disk() == set()
+        again.assert_adds_up()
+        again.store.close()
+    assert point > 15
+
+
+def _open(folder: Path) -> Callable[[], Any]:
+    from node.store.database import Database
+
+    return lambda: Database(folder / "overread.db")
+
+
+def test_a_disk_that_refuses_leaves_everything_as_it_was(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.published()
+    node.confirmed()
+    before = node.on_disk()
+    with monkeypatch.context() as patch:
+        real, calls = os.fsync, []
+
+        def refuse(descriptor: int) -> None:
+            calls.append(descriptor)
+            if len(calls) == 1:
+                raise OSError(5, "Input/output error")
+            real(descriptor)
+
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(OutOfResources):
+            node.expire()
+    assert node.on_disk() == before
+    node.assert_adds_up()
+
+
+def test_two_runs_at_once_do_not_undo_each_other(node: Node) -> None:
+    node.published()
+    node.confirmed()
+    other = RetentionStore(node.store.another().database, node.files.root)
+    ((holding, _),) = other.holdings()
+    assert node.expire().instances == 3
+    assert other.recover() == 0
+    assert not other.expire(holding, "DELIVERED-AND-KEPT")
+    node.assert_adds_up()
