@@ -17,9 +17,10 @@ from node.errors import OutOfResources
 from node.pipeline.expire import Expired, expire
 from node.pipeline.receive import receive
 from node.store import schema
+from node.store.commitments import held
 from node.store.files import FileStore
 from node.store.ledger import balance
-from node.store.retention import RetentionStore, nothing_held
+from node.store.retention import RetentionStore
 from tests.contract.stores import ENGINES, Store, opened
 from tests.unit.node.samples import arrival, result_set
 
@@ -188,11 +189,11 @@ def test_what_may_never_go(node: Node, stage: Callable[[Node], str]) -> None:
 def test_what_is_committed_stays_while_it_is_held(node: Node) -> None:
     node.published()
     node.confirmed()
-    root = node.files.root
-    holding = RetentionStore(node.store.database, root, held=lambda *_: True)
+    holding = RetentionStore(node.store.database, node.files.root, held)
+    node.store.write("INSERT INTO commitment_held VALUES ('2.25.3002', 4102444800.0)")
     assert dict(expire(holding, AT_ONCE, dry=False).kept) == {"HELD-BY-COMMITMENT": 1}
-    free = RetentionStore(node.store.database, root, held=nothing_held)
-    assert expire(free, AT_ONCE, dry=False).instances == 3
+    node.store.write("UPDATE commitment_held SET until = 1.0")
+    assert expire(holding, AT_ONCE, dry=False).instances == 3
 
 
 def test_what_changed_since_it_was_looked_at_stays(node: Node) -> None:
