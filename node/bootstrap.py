@@ -118,6 +118,7 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
     if not callers:  # an empty list would admit everybody
         raise SettingsInvalid(("peer: nobody may send: give at least one peer an ae_title",))
     peers = {peer.ae_title: peer.name for peer in settings.peer if peer.ae_title}
+    _make_durable(settings.node.data)
     store = FileStore(settings.node.data / "files", listener=str(number), durable=table.fsync)
     intake = IntakeStore(database(settings), owner=f"listener:{table.port}:{number}")
 

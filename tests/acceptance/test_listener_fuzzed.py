@@ -31,7 +31,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180 + CASES // 5)]
 def site(tmp_path: Path) -> Iterator[Site]:
     with running_site(tmp_path / "site", Plan(peers=[peer_source(results_to=[])])) as site:
         site.start("listener")
-        site.wait_listening()
+        # the port is open before the processes behind it are up
+        site.wait(lambda: echo_within(site.port, ANSWERING_S), "an echo")
         yield site
 
 
