@@ -11,6 +11,7 @@ from tests.acceptance.wire import (
     MULTI_FRAME_BYTE,
     SUCCESS,
     Association,
+    echo_within,
     minimal,
     pixel_element,
 )
@@ -31,7 +32,7 @@ def memory(folder: Path, images: int, large_mb: int) -> tuple[dict[str, float], 
     """
     with running_site(folder / "memory", Plan(peers=[peer_source(results_to=[])])) as site:
         process = site.start("listener")
-        site.wait_listening()
+        site.wait(lambda: echo_within(site.port, 5), "an echo")
         _many(site, 0, WARM_IMAGES)
         warm = resident_mb(process.pid)
         _many(site, WARM_IMAGES, images)

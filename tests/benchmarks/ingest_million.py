@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.acceptance.site import Plan, Site, peer_source, running_site
-from tests.acceptance.wire import MR_IMAGE, SUCCESS, Association, minimal
+from tests.acceptance.wire import MR_IMAGE, SUCCESS, Association, echo_within, minimal
 
 LEAST, MOST = 0.85, 1.15
 IMAGES = 200
@@ -128,7 +128,7 @@ def _prepare(site: Site, rows: int) -> Path:
     finally:
         os.environ.clear()
         os.environ.update(before)
-    site.wait_listening()
+    site.wait(lambda: echo_within(site.port, 5), "an echo")
     return counts
 
 

@@ -10,6 +10,7 @@ import os
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +18,11 @@ from pathlib import Path
 import psutil
 
 from tests.acceptance.site import Plan, peer_source, running_site
+from tests.acceptance.wire import echo_within
 from tests.peers import free_port, program, wait_for
 
 PDU = "131072"
+ECHOES = 8
 TUNED_ENVIRONMENT = {"TCP_NODELAY": "1", "TCP_BUFFER_LENGTH": "262144"}
 
 
@@ -59,7 +62,8 @@ def overread(folder: Path, tuned: bool) -> Iterator[Serving]:
     del tuned  # its defaults are what it is judged by
     with running_site(folder, Plan(peers=[peer_source(results_to=[])])) as site:
         process = site.start("listener")
-        site.wait_listening()
+        # the port is open before the processes behind it are up; an echo by each of them tells
+        site.wait(lambda: all(_echoes(site.port)), "every process of the listener")
         yield Serving(
             port=site.port,
             called="OVERREAD",
@@ -137,6 +141,12 @@ def listens(pid: int, port: int | None = None) -> bool:
         one.status == psutil.CONN_LISTEN and port in {None, one.laddr.port}
         for one in psutil.Process(pid).net_connections()
     )
+
+
+def _echoes(port: int) -> list[bool]:
+    """Ask for more echoes at one time than one process would take before the others."""
+    with ThreadPoolExecutor(ECHOES) as pool:
+        return list(pool.map(lambda _: echo_within(port, 0.5), range(ECHOES)))
 
 
 @contextlib.contextmanager
