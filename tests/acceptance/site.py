@@ -144,8 +144,8 @@ class Site:
         assert not self._failed(), self.log_of(self._failed()[0])[-2000:]
 
     def wait_listening(self) -> None:
-        """Wait until C-STORE is taken."""
-        self.wait(lambda: _connects(self.port), "the listener")
+        """Wait until C-STORE is taken; the port is open before the processes that share it serve."""
+        self.wait(lambda: _answers(self.port), "the listener")
 
     def wait_jobs(self, state: str, count: int = 1, timeout_s: float = 120) -> None:
         """Wait until `count` jobs are in `state`."""
@@ -316,10 +316,16 @@ def _value(value: Any) -> str:
     return json.dumps(value)
 
 
-def _connects(port: int) -> bool:
+def _answers(port: int) -> bool:
+    """Whether somebody aborts what is no PDU: until then connections only wait in the kernel."""
     with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        probe.settimeout(2)
+        try:
+            probe.connect(("127.0.0.1", port))
+            probe.sendall(b"\xff" * 6)
+            return probe.recv(1) != b""
+        except OSError:
+            return False
 
 
 def pids_of(process: subprocess.Popen[bytes]) -> list[int]:

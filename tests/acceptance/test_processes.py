@@ -122,9 +122,9 @@ def test_probes_of_the_port_delay_no_end(site: Site) -> None:
     with contextlib.ExitStack() as probes:
         for _ in range(PROBES):
             probes.enter_context(socket.create_connection(("127.0.0.1", site.port)))
-        processes = [psutil.Process(listener.pid), *psutil.Process(listener.pid).children()]
 
         def threads() -> int:
+            processes = psutil.Process(listener.pid).children()
             return sum(process.num_threads() for process in processes)
 
         # two threads of pynetdicom's for each connection

@@ -120,7 +120,7 @@ def test_the_ledger_balances(way: Way) -> None:
 def test_explain_tells_the_story(way: Way) -> None:
     told = way.site.explain(way.uid)
     for words in (
-        f"{IMAGES} instances, witness",
+        f"{IMAGES} instances; association released, short quiet; no gap",
         "job brain-extraction 1.0.2: COMPLETED",
         "context: age, sex",
         "on Triton 2.51.0 (gRPC, system shared memory): read",
