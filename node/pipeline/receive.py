@@ -8,8 +8,8 @@ from node.core.identifiers import data_set_digest
 from node.core.ports import Intake, LeftOver
 from node.core.reception import Version, classify
 from node.core.study import Arrival, Header, Outcome, Received
-from node.errors import OutOfResources
-from node.telemetry import log
+from node.errors import NotUnderstood, OutOfResources
+from node.telemetry import log, log_failure
 
 Compare = Callable[[str, BinaryIO], tuple[Header, bool | None] | None]
 """Reads the head of a kept file, by its path, and compares its encoded pixels with an arriving one's."""
@@ -92,8 +92,14 @@ def recover(
     """
     count = 0
     for association_id, file in files.left_over():
-        with file.reading() as source:
-            header, digest = read_header(source), data_set_digest(source)
+        try:
+            with file.reading() as source:
+                header, digest = read_header(source), data_set_digest(source)
+        except NotUnderstood as error:
+            # it was read before it got its name; what became of it since is for the ledger to tell
+            log_failure("instance not recovered", error, association_id=association_id)
+            file.discard()
+            continue
         peer = intake.peer_of(association_id)
         arrival = Arrival(
             header=header, digest=digest, file=file, association_id=association_id, peer=peer
