@@ -186,21 +186,14 @@ def announced(
     return frozenset([*named, *committed])
 
 
-def fetched(connection: Connection, sop_instance_uids: Collection[str]) -> set[str]:
-    """Note that instances arrived; return those that we had asked for."""
+def fetched(connection: Connection, sop_instance_uids: Collection[str]) -> None:
+    """Note that instances arrived that we had asked for."""
     table = schema.retrieval
-    asked = set(
-        connection.execute(
-            select(table.c.sop_instance_uid).where(
-                table.c.sop_instance_uid.in_(list(sop_instance_uids)), table.c.state == "ANNOUNCED"
-            )
-        ).scalars()
+    connection.execute(
+        update(table)
+        .where(table.c.sop_instance_uid.in_(sorted(sop_instance_uids)))
+        .values(state="ARRIVED")
     )
-    if asked:
-        connection.execute(
-            update(table).where(table.c.sop_instance_uid.in_(sorted(asked))).values(state="ARRIVED")
-        )
-    return asked
 
 
 def _due(asked: Any, now: float) -> bool:

@@ -113,25 +113,36 @@ class Recorder:
 
 def known(connection: Connection, uids: Iterable[str]) -> dict[str, Known]:
     """Tell what we hold under each UID; those that we do not know are absent."""
+    return _known_and_asked(connection, uids)[0]
+
+
+def _known_and_asked(
+    connection: Connection, uids: Iterable[str]
+) -> tuple[dict[str, Known], set[str]]:
+    """Return what we hold under each UID, and which of them an archive was asked for: one question."""
     wanted = list(uids)
-    own, theirs = schema.result_instance.c, schema.instance.c
+    own, theirs, asked = schema.result_instance.c, schema.instance.c, schema.retrieval.c
     rows = connection.execute(
         union_all(
-            select(theirs.sop_instance_uid, theirs.digest, literal(0).label("own")).where(
+            select(theirs.sop_instance_uid, theirs.digest, literal("theirs")).where(
                 theirs.sop_instance_uid.in_(wanted)
             ),
-            select(own.sop_instance_uid, literal(""), literal(1)).where(
+            select(own.sop_instance_uid, literal(""), literal("own")).where(
                 own.sop_instance_uid.in_(wanted)
+            ),
+            select(asked.sop_instance_uid, literal(""), literal("asked")).where(
+                asked.sop_instance_uid.in_(wanted), asked.state == "ANNOUNCED"
             ),
         )
     ).all()
-    found = {uid: (Outcome.STORED, digest) for uid, digest, ours in rows if not ours}
-    return found | {uid: (Outcome.OWN, "") for uid, _, ours in rows if ours}
+    found = {uid: (Outcome.STORED, digest) for uid, digest, whose in rows if whose == "theirs"}
+    found |= {uid: (Outcome.OWN, "") for uid, _, whose in rows if whose == "own"}
+    return found, {uid for uid, _, whose in rows if whose == "asked"}
 
 
 def write(connection: Connection, now: float, arrived: Sequence[Received]) -> list[Outcome | None]:
     """Write what arrived, in one transaction; return what each of it is, None for what was not written."""
-    held = known(connection, {one.header.sop_instance_uid for one in arrived})
+    held, asked = _known_and_asked(connection, {one.header.sop_instance_uid for one in arrived})
     outcomes: list[Outcome | None] = []
     for one in arrived:
         uid = one.header.sop_instance_uid
@@ -144,10 +155,12 @@ def write(connection: Connection, now: float, arrived: Sequence[Received]) -> li
         _touch_studies(connection, now, fresh)
         _touch_series(connection, now, fresh)
         connection.execute(insert(schema.instance), [_instance(now, one) for one in fresh])
-        asked = fetched(connection, [one.header.sop_instance_uid for one in fresh])
+        arrived_at_last = asked & {one.header.sop_instance_uid for one in fresh}
+        if arrived_at_last:
+            fetched(connection, arrived_at_last)
         outcomes = [
             Outcome.FETCHED
-            if what is Outcome.STORED and one.header.sop_instance_uid in asked
+            if what is Outcome.STORED and one.header.sop_instance_uid in arrived_at_last
             else what
             for one, what in zip(arrived, outcomes, strict=True)
         ]
@@ -182,24 +195,18 @@ def _touch_studies(connection: Connection, now: float, fresh: Sequence[Received]
     """Open the studies that begin, and note that something of the others arrived."""
     table = schema.study
     first = _first(fresh, lambda header: header.study_instance_uid)
-    there = set(
-        connection.execute(
-            select(table.c.study_instance_uid).where(table.c.study_instance_uid.in_(list(first)))
-        ).scalars()
-    )
-    opened = [one for uid, one in first.items() if uid not in there]
+    opened = [
+        one
+        for uid, one in first.items()
+        if not connection.execute(
+            update(table).where(table.c.study_instance_uid == uid).values(last_at=now)
+        ).rowcount
+    ]
     if opened:
         connection.execute(insert(table), [_study(now, one) for one in opened])
         for one in opened:
             uid = one.header.study_instance_uid
             tell(connection, now, uid, "first instance", f"from {one.peer}")
-    if there:
-        connection.execute(
-            update(table)
-            .where(table.c.study_instance_uid == bindparam("uid"))
-            .values(last_at=bindparam("now")),
-            [{"uid": uid, "now": now} for uid in sorted(there)],
-        )
 
 
 def _touch_series(connection: Connection, now: float, fresh: Sequence[Received]) -> None:
