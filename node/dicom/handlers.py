@@ -23,6 +23,8 @@ from node.dicom.status import SUCCESS
 from node.errors import Rejected
 from node.telemetry import log, log_failure
 
+_IDENTITIES = {1: "user", 2: "user and passcode", 3: "Kerberos", 4: "SAML", 5: "JWT"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taking:
@@ -88,7 +90,15 @@ class Handlers:
         return partial(self._begin, assoc)
 
     def requested(self, event: Event) -> None:
-        """Refuse an association that may not come in, or not now."""
+        """Refuse an association that may not come in, or not now; note a user identity (PS3.7 D.3.3.7).
+
+        Of an identity its type is told: its text is a person's name, a password or a ticket. It opens
+        nothing, and nothing is refused for it: who may come in is known by AE title, address, certificate.
+        """
+        identity = event.assoc.requestor.user_identity
+        if identity is not None:
+            kind = _IDENTITIES.get(identity.user_identity_type, "unknown type")
+            log("user identity given", address=event.assoc.requestor.address, detail=kind)
         refusal = self._admission.refusal(event.assoc)
         if refusal is not None:
             log("association refused", address=event.assoc.requestor.address, reason=refusal.reason)

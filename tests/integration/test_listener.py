@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from pynetdicom import AE
+from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from pynetdicom.sop_class import MRImageStorage, Verification
 
 from node.core.study import Arrival, Outcome
@@ -255,6 +256,22 @@ def test_a_disk_that_is_nearly_full_refuses_for_now(served: Served) -> None:
     assert assoc.acceptor.primitive.result == 2  # transient
     served.room.nearly = False
     assert served.echo_s() < SECOND
+
+
+def test_a_user_identity_opens_and_closes_nothing(
+    served: Served, capfd: pytest.CaptureFixture[str]
+) -> None:
+    identity = UserIdentityNegotiation()
+    identity.user_identity_type = 2
+    identity.primary_field, identity.secondary_field = b"erika", b"secret"
+    ae = AE("MODALITY")
+    ae.add_requested_context(Verification)
+    assoc = ae.associate("127.0.0.1", served.port, ae_title="OVERREAD", ext_neg=[identity])
+    assert assoc.is_established
+    assoc.release()
+    out, err = capfd.readouterr()
+    assert "user and passcode" in out + err
+    assert "secret" not in out + err
 
 
 # ------------------------------------------------------------------------------ TLS

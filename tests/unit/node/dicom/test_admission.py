@@ -32,6 +32,7 @@ class Requestor:
     primitive: Primitive
     ae_title: str
     address: str
+    user_identity: object = None
 
 
 @dataclass

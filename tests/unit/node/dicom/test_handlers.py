@@ -1,4 +1,5 @@
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -150,6 +151,21 @@ def test_an_association_that_may_not_come_in_is_told_so(node: Node) -> None:
     handlers.requested(Happened(assoc))
     assert assoc.rejected == [(DRAINING.result, DRAINING.source, DRAINING.diagnostic)]
     assert assoc.killed
+
+
+def test_a_user_identity_is_noted_by_its_kind_and_never_by_its_text(
+    node: Node, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assoc = Association()
+    assoc.requestor.user_identity = SimpleNamespace(
+        user_identity_type=2, primary_field=b"erika", secondary_field=b"secret"
+    )
+    node.handlers().requested(Happened(assoc))
+    told = capsys.readouterr().out
+    assert "user and passcode" in told
+    assert "erika" not in told
+    assert "secret" not in told
+    assert assoc.rejected == []
 
 
 def test_every_event_that_is_needed_is_bound(node: Node) -> None:
