@@ -26,6 +26,19 @@ from tests.unit.node.dicom.test_admission import Room
 from tests.unit.node.samples import MemoryFile
 
 SECOND = 1.0
+TOLD: list[str] = []
+"""What the listener's threads told; they print nothing while pytest swaps its streams."""
+
+
+@pytest.fixture(autouse=True)
+def told(monkeypatch: pytest.MonkeyPatch) -> None:
+    TOLD.clear()
+
+    def note(event: str, **fields: object) -> None:
+        TOLD.append(f"{event} " + " ".join(f"{key}={value}" for key, value in fields.items()))
+
+    for module in ("server", "handlers", "upper_layer"):
+        monkeypatch.setattr(f"node.dicom.{module}.log", note)
 
 
 @dataclass
@@ -258,9 +271,7 @@ def test_a_disk_that_is_nearly_full_refuses_for_now(served: Served) -> None:
     assert served.echo_s() < SECOND
 
 
-def test_a_user_identity_opens_and_closes_nothing(
-    served: Served, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_user_identity_opens_and_closes_nothing(served: Served) -> None:
     identity = UserIdentityNegotiation()
     identity.user_identity_type = 2
     identity.primary_field, identity.secondary_field = b"erika", b"secret"
@@ -269,9 +280,8 @@ def test_a_user_identity_opens_and_closes_nothing(
     assoc = ae.associate("127.0.0.1", served.port, ae_title="OVERREAD", ext_neg=[identity])
     assert assoc.is_established
     assoc.release()
-    out, err = capfd.readouterr()
-    assert "user and passcode" in out + err
-    assert "secret" not in out + err
+    assert any("user and passcode" in line for line in TOLD)
+    assert not any("secret" in line for line in TOLD)
 
 
 # ------------------------------------------------------------------------------ TLS
@@ -353,13 +363,12 @@ def test_dcmtk_comes_in(secure: Served, authority: Authority) -> None:
 def test_who_cannot_prove_who_it_is_does_not_come_in(
     secure: Served,
     authority: Authority,
-    capfd: pytest.CaptureFixture[str],
     name: str | None,
     reason: str,
 ) -> None:
     with secure.raw() as wire:
         assert not _talks(client(authority, name), wire)
-    wait_for(partial(_told, capfd, reason), timeout_s=5, what=reason)
+    wait_for(partial(_told, reason), timeout_s=5, what=reason)
 
 
 def _talks(context: ssl.SSLContext, wire: socket.socket) -> bool:
@@ -370,18 +379,15 @@ def _talks(context: ssl.SSLContext, wire: socket.socket) -> bool:
         return False
 
 
-def _told(capfd: pytest.CaptureFixture[str], reason: str) -> bool:
-    out, err = capfd.readouterr()
-    return f"reason={reason}" in out + err
+def _told(reason: str) -> bool:
+    return any(f"reason={reason}" in line for line in TOLD)
 
 
-def test_plain_text_on_a_tls_port_does_not_come_in(
-    secure: Served, authority: Authority, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_plain_text_on_a_tls_port_does_not_come_in(secure: Served, authority: Authority) -> None:
     ae = AE("MODALITY")
     ae.add_requested_context(Verification)
     assert not ae.associate("127.0.0.1", secure.port, ae_title="OVERREAD").is_established
-    wait_for(partial(_told, capfd, "WRONG_VERSION_NUMBER"), timeout_s=5, what="the reason")
+    wait_for(partial(_told, "WRONG_VERSION_NUMBER"), timeout_s=5, what="the reason")
     assert secure.echo_s(tls=client(authority)) < SECOND
 
 
