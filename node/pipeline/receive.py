@@ -40,7 +40,8 @@ def receive(arrival: Arrival, intake: Intake, compare: Compare) -> Outcome:
         peer=arrival.peer,
     )
     outcome, compared = _recorded(received, arrival, intake, compare)
-    if outcome is Outcome.OWN or (outcome is Outcome.DUPLICATE and compared):
+    kept_elsewhere = compared and intake.kept(header.sop_instance_uid)[0] != received.path
+    if outcome is Outcome.OWN or (outcome is Outcome.DUPLICATE and kept_elsewhere):
         file.withdraw()
     else:  # the same content has the same name: the file of a duplicate is that of the first
         file.settle()
