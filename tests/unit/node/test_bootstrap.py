@@ -5,7 +5,7 @@ from inference import card, rehearsal
 from inference.card import Card
 from inference.errors import SeriesUnusable
 from inference.results.objects import Equipment
-from node import bootstrap
+from node.bootstrap import work
 from node.cli.models import REPOSITORY
 
 EQUIPMENT = Equipment(model_name="Overread", device_serial_number="1", software_versions=("0",))
@@ -21,8 +21,8 @@ def test_one_card_is_rehearsed_before_the_first_bell(
 ) -> None:
     rehearsed: list[Card] = []
     monkeypatch.setattr(rehearsal, "rehearse", lambda one, _: rehearsed.append(one))
-    bootstrap._rehearse({"a": brain_card, "b": brain_card}, EQUIPMENT)
-    bootstrap._rehearse({}, EQUIPMENT)
+    work._rehearse({"a": brain_card, "b": brain_card}, EQUIPMENT)
+    work._rehearse({}, EQUIPMENT)
     assert rehearsed == [brain_card]
 
 
@@ -37,5 +37,5 @@ def test_a_rehearsal_that_fails_stops_no_worker(
 
     monkeypatch.setattr(rehearsal, "rehearse", fail)
     with structlog.testing.capture_logs() as told:
-        bootstrap._rehearse({brain_card.key: brain_card}, EQUIPMENT)
+        work._rehearse({brain_card.key: brain_card}, EQUIPMENT)
     assert [record["event"] for record in told] == ["analysis not rehearsed"]

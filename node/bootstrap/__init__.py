@@ -1,0 +1,42 @@
+"""Settings in, wired services out: one function for each role.
+
+The only place that constructs adapters. Imports stand inside the functions, so that a role's process holds
+nothing of the others': a listener knows neither torch nor FHIR.
+"""
+
+from node.bootstrap.intake import listener
+from node.bootstrap.keeping import Keeping, Nights, keeper
+from node.bootstrap.models import cards, model_server, routes
+from node.bootstrap.reach import dicom_peer, fhir_client, record
+from node.bootstrap.state import (
+    Viewing,
+    database,
+    delivery_store,
+    files,
+    retention_store,
+    viewing,
+)
+from node.bootstrap.step import Step
+from node.bootstrap.work import analyser, deliverer
+
+__all__ = [
+    "Keeping",
+    "Nights",
+    "Step",
+    "Viewing",
+    "analyser",
+    "cards",
+    "database",
+    "deliverer",
+    "delivery_store",
+    "dicom_peer",
+    "fhir_client",
+    "files",
+    "keeper",
+    "listener",
+    "model_server",
+    "record",
+    "retention_store",
+    "routes",
+    "viewing",
+]

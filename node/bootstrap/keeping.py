@@ -1,0 +1,191 @@
+"""The keeper: it assembles, dispatches, prepares, rings, and tidies up at night."""
+
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from node.bootstrap.models import routes
+from node.bootstrap.reach import dicom_peer, record, source_of
+from node.bootstrap.state import database, files
+from node.bootstrap.step import Step
+from node.core.completeness import QuietTimes
+from node.settings import Settings
+
+if TYPE_CHECKING:
+    from integrations.context import Record
+    from node.core.commitment import CommitmentRequest, FailureReason
+    from node.core.job import Claim
+    from node.core.ledger import Balance
+    from node.core.ports import Expirable
+    from node.core.retention import Policy
+    from node.core.schedule import Daily
+    from node.pipeline.dispatch import Routes
+    from node.pipeline.retrieve import Archive, Evidences
+    from node.pipeline.translate import Source
+    from node.store.database import Database
+    from node.store.housekeeping import HousekeepingStore
+    from node.store.index import IntakeStore
+    from node.store.jobs import JobStore
+    from node.store.outbox import OutboxStore
+    from node.store.roles import RoleLease
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nights:
+    """What the keeper does once a day.
+
+    Parameters
+    ----------
+    diary
+        What was done before.
+    balance
+        Draws up the ledger; calls what it is given as it goes on.
+    expirable, policy
+        What may be deleted.
+    ledger_at, retention_at
+        When.
+    """
+
+    diary: "HousekeepingStore"
+    balance: "Callable[[Callable[[int], None]], Balance]"
+    expirable: "Expirable"
+    policy: "Policy"
+    ledger_at: "Daily"
+    retention_at: "Daily"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """What the keeper works with."""
+
+    intake: "IntakeStore"
+    jobs: "JobStore"
+    outbox: "OutboxStore"
+    lease: "RoleLease"
+    routes: "Routes"
+    quiet_of: Callable[[str], QuietTimes]
+    record_for: "Callable[[Claim], Record | None]"
+    source_of: "Callable[[str], Source]"
+    report_commitment: Step
+    nights: Nights
+    evidences: "Evidences"
+    archives: "Sequence[Archive]" = ()
+
+
+def keeper(settings: Settings) -> Keeping:
+    """Wire the role that assembles, dispatches, prepares and rings.
+
+    Raises
+    ------
+    SettingsInvalid
+        A rule names a model that has no card, or a card is wrong.
+    """
+    from node.store.evidence import EvidenceStore
+    from node.store.index import IntakeStore
+    from node.store.jobs import JobStore
+    from node.store.outbox import OutboxStore
+    from node.store.roles import RoleLease
+
+    opened = database(settings)
+    holder = f"{socket.gethostname()}:{os.getpid()}"
+    return Keeping(
+        intake=IntakeStore(opened, owner=holder),
+        jobs=JobStore(opened, settings.queue.lease_s),
+        outbox=OutboxStore(opened, settings.queue.ring_again_s),
+        lease=RoleLease(opened, "keeper", holder, lease_s=5.0),
+        routes=routes(settings),
+        quiet_of=lambda name: settings.peer_named(name).quiet,
+        record_for=_record_for(settings),
+        source_of=source_of(settings),
+        report_commitment=_commitment_reporter(settings, opened),
+        evidences=EvidenceStore(opened),
+        archives=_archives(settings),
+        nights=_nights(settings, opened),
+    )
+
+
+def _commitment_reporter(settings: Settings, opened: "Database") -> Step:
+    """Wire the step that answers one Storage Commitment request.
+
+    Also when the service is off: what was taken while it was on is still owed.
+    """
+    from integrations.errors import Refused
+    from node.pipeline.commit import report_next
+    from node.store.commitments import CommitmentStore
+
+    store = files(settings)
+    commitments = CommitmentStore(opened, settings.queue.lease_s)
+
+    def report(request: "CommitmentRequest", failures: "Mapping[str, FailureReason]") -> None:
+        from integrations.pacs.commitment import Answer, report_commitment
+
+        peer = settings.peer_named(request.peer)
+        if not (peer.ae_title and peer.host and peer.port):
+            raise Refused("UNKNOWN-DESTINATION", f"peer {peer.name} has no address any more")
+        answers = [
+            Answer(
+                sop_class_uid=one.sop_class_uid,
+                sop_instance_uid=one.sop_instance_uid,
+                failure_reason=failures.get(one.sop_instance_uid),
+            )
+            for one in request.references
+        ]
+        report_commitment(dicom_peer(settings, peer), request.transaction_uid, answers)
+
+    hold_s = settings.commitment.hold_s
+    return lambda hold: report_next(commitments, store, report, hold, hold_s)
+
+
+def _nights(settings: Settings, opened: "Database") -> Nights:
+    from node.core.schedule import Daily
+    from node.store.commitments import held
+    from node.store.housekeeping import HousekeepingStore
+    from node.store.ledger import balance
+    from node.store.retention import RetentionStore
+
+    root = files(settings).root
+    ledger, retention = settings.ledger, settings.retention
+    return Nights(
+        diary=HousekeepingStore(opened),
+        balance=lambda watch: balance(opened, root, young_s=ledger.young_s, progress=watch),
+        expirable=RetentionStore(opened, root, held),
+        policy=settings.retention_policy,
+        ledger_at=Daily(at=ledger.nightly_at, zone=ledger.time_zone),
+        retention_at=Daily(at=retention.daily_at, zone=retention.time_zone),
+    )
+
+
+def _archives(settings: Settings) -> "list[Archive]":
+    """Return every archive that may be asked whether a series is whole."""
+    from integrations.pacs.query import DicomArchiveIndex
+    from integrations.pacs.retrieve import DicomRetriever
+    from node.pipeline.retrieve import Archive
+
+    held: dict[str, set[str]] = {}
+    for source in settings.peer:
+        if source.archive is not None:
+            held.setdefault(source.archive, set()).add(source.name)
+    archives = []
+    for name, sources in held.items():
+        pacs = dicom_peer(settings, settings.peer_named(name))
+        archives.append(
+            Archive(
+                name=name,
+                sources=frozenset(sources),
+                index=DicomArchiveIndex(pacs),
+                retrieve=DicomRetriever(pacs, settings.node.ae_title).retrieve,
+            )
+        )
+    return archives
+
+
+def _record_for(settings: Settings) -> "Callable[[Claim], Record | None]":
+    records = {peer.name: record(peer) for peer in settings.peer if "ehr" in peer.roles}
+    first = next(iter(records.values()), None)
+
+    def record_for(claim: "Claim") -> "Record | None":
+        return next((records[name] for name in claim.destinations if name in records), first)
+
+    return record_for

@@ -1,0 +1,71 @@
+"""The systems around the node, as the libraries that speak with them know them."""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from node.errors import SettingsInvalid
+from node.settings import Peer, Settings
+
+if TYPE_CHECKING:
+    from integrations.context import Record
+    from integrations.fhir.client import FhirClient
+    from integrations.pacs.peer import DicomPeer
+    from node.pipeline.translate import Source
+
+
+def dicom_peer(settings: Settings, peer: Peer) -> "DicomPeer":
+    """Return a peer as the PACS library knows it."""
+    from integrations.pacs.peer import DicomPeer
+
+    return DicomPeer(
+        ae_title=peer.ae_title or "",
+        host=peer.host or "",
+        port=peer.port or 0,
+        calling_ae_title=settings.node.ae_title,
+        dimse_timeout_s=peer.timeout_s,
+    )
+
+
+def record(peer: Peer) -> "Record":
+    """Return the patient record behind a peer with the role `ehr`.
+
+    Raises
+    ------
+    SettingsInvalid
+        The peer's token is not in the environment.
+    """
+    from integrations.fhir.context import FhirRecord
+
+    return FhirRecord(fhir_client(peer), peer.fhir.identifier_systems if peer.fhir else {})
+
+
+def fhir_client(peer: Peer) -> "FhirClient":
+    """Return a client of a peer's FHIR endpoint.
+
+    Raises
+    ------
+    SettingsInvalid
+        The peer has none, or its token is not in the environment.
+    """
+    from integrations.fhir.auth import BearerToken, NoAuth
+    from integrations.fhir.client import FhirClient
+
+    if peer.fhir is None:
+        raise SettingsInvalid((f"peer {peer.name}: fhir.url is missing",))
+    token = os.environ.get(peer.fhir.token_env) if peer.fhir.token_env else None
+    if peer.fhir.token_env and not token:
+        raise SettingsInvalid((f"peer {peer.name}: {peer.fhir.token_env} is not set",))
+    auth = BearerToken(token) if token else NoAuth()
+    return FhirClient(peer.fhir.url, auth=auth, read_timeout_s=peer.fhir.timeout_s)
+
+
+def source_of(settings: Settings) -> "Callable[[str], Source]":
+    """Return what is known of the sources by name: their issuer and their time zone."""
+    from node.pipeline.translate import Source
+
+    def of(name: str) -> Source:
+        peer = settings.peer_named(name)
+        return Source(default_issuer=peer.default_issuer, time_zone=peer.time_zone)
+
+    return of

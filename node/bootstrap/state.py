@@ -1,0 +1,76 @@
+"""What the node keeps: its database, its files, and the stores that stand on them."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from node.settings import Settings
+
+if TYPE_CHECKING:
+    from node.store.database import Database
+    from node.store.deliveries import DeliveryStore
+    from node.store.files import FileStore
+    from node.store.overview import Overview
+    from node.store.retention import RetentionStore
+
+
+def database(settings: Settings) -> "Database":
+    """Open the node's database at its newest schema."""
+    from node.store.database import Database
+
+    make_durable(settings.node.data)
+    opened = Database(settings.node.data / "overread.db")
+    opened.migrate()
+    return opened
+
+
+def make_durable(folder: Path) -> None:
+    """Make a folder that survives power loss: the name of a new one is synced in its parent."""
+    if folder.is_dir():
+        return
+    make_durable(folder.parent)
+    folder.mkdir(exist_ok=True)
+    descriptor = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def files(settings: Settings) -> "FileStore":
+    """Open the node's folder of files."""
+    from node.store.files import FileStore
+
+    make_durable(settings.node.data)
+    return FileStore(settings.node.data / "files")
+
+
+def retention_store(settings: Settings) -> "RetentionStore":
+    """Open what retention may delete."""
+    from node.store.commitments import held
+    from node.store.retention import RetentionStore
+
+    return RetentionStore(database(settings), files(settings).root, held)
+
+
+def delivery_store(settings: Settings) -> "DeliveryStore":
+    """Open what is owed to destinations, for `overread retry`."""
+    from node.store.deliveries import DeliveryStore
+
+    return DeliveryStore(database(settings), settings.queue.lease_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Viewing:
+    """What the status page shows."""
+
+    overview: "Overview"
+    files: "FileStore"
+
+
+def viewing(settings: Settings) -> Viewing:
+    """Wire the status page."""
+    from node.store.overview import Overview
+
+    return Viewing(overview=Overview(database(settings)), files=files(settings))

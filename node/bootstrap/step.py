@@ -1,0 +1,8 @@
+"""What a worker does when its bell rings."""
+
+from collections.abc import Callable
+
+from node.core.ports import Hold
+
+Step = Callable[[Hold], bool]
+"""Does one owed piece of work; False when nothing was owed."""

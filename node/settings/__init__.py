@@ -1,0 +1,39 @@
+"""The configuration: one TOML file and the environment, frozen, rejected whole with every error at once.
+
+Environment variables override single values: ``OVERREAD_NODE__DATA=/srv/overread`` sets ``data`` of
+``[node]``. Secrets are named by the environment variable that holds them and never stand in the file.
+"""
+
+from node.settings.file import load
+from node.settings.peers import FhirTable, Peer
+from node.settings.rules import ExcludeTable, RuleTable
+from node.settings.tables import (
+    CommitmentTable,
+    InferenceTable,
+    LedgerTable,
+    ListenerTable,
+    NodeTable,
+    QueueTable,
+    RetentionTable,
+    TlsTable,
+    WebTable,
+)
+from node.settings.whole import Settings
+
+__all__ = [
+    "CommitmentTable",
+    "ExcludeTable",
+    "FhirTable",
+    "InferenceTable",
+    "LedgerTable",
+    "ListenerTable",
+    "NodeTable",
+    "Peer",
+    "QueueTable",
+    "RetentionTable",
+    "RuleTable",
+    "Settings",
+    "TlsTable",
+    "WebTable",
+    "load",
+]

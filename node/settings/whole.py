@@ -1,0 +1,86 @@
+"""The whole configuration, and whether its parts agree."""
+
+from pydantic import model_validator
+
+from node.core.retention import Policy
+from node.core.routing import Rule
+from node.settings.kinds import Table
+from node.settings.peers import Peer
+from node.settings.rules import ExcludeTable, RuleTable
+from node.settings.tables import (
+    CommitmentTable,
+    InferenceTable,
+    LedgerTable,
+    ListenerTable,
+    NodeTable,
+    QueueTable,
+    RetentionTable,
+    WebTable,
+)
+
+
+class Settings(Table):
+    """The whole configuration."""
+
+    node: NodeTable
+    listener: ListenerTable = ListenerTable()
+    queue: QueueTable = QueueTable()
+    inference: InferenceTable = InferenceTable()
+    web: WebTable = WebTable()
+    commitment: CommitmentTable = CommitmentTable()
+    ledger: LedgerTable = LedgerTable()
+    retention: RetentionTable = RetentionTable()
+    peer: tuple[Peer, ...] = ()
+    rule: tuple[RuleTable, ...] = ()
+    exclude: ExcludeTable = ExcludeTable()
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> "Settings":
+        names = [f"name {peer.name}" for peer in self.peer]
+        # two peers with one title could not be told apart when they call: whose issuer would count?
+        names += [f"ae_title {peer.ae_title}" for peer in self.peer if peer.ae_title]
+        doubled = {name for name in names if names.count(name) > 1}
+        wanted = {(f"peer {p.name}: results_to", d) for p in self.peer for d in p.results_to}
+        wanted |= {(f"rule {r.name}: destinations", d) for r in self.rule for d in r.destinations}
+        takers = {peer.name for peer in self.peer if peer.roles & {"archive", "ehr"}}
+        faults = [f"peer: the {name} is used twice" for name in sorted(doubled)]
+        faults += [
+            f"{where}: no peer {name} with the role archive or ehr"
+            for where, name in sorted(wanted)
+            if name not in takers
+        ]
+        archives = {peer.name for peer in self.peer if "archive" in peer.roles}
+        faults += [
+            f"peer {peer.name}: archive: no peer {peer.archive} with the role archive"
+            for peer in self.peer
+            if peer.archive is not None and peer.archive not in archives
+        ]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def peer_named(self, name: str) -> Peer:
+        """Return the peer with this name.
+
+        One that was taken out of the file is answered with the defaults: the studies that it sent before
+        are finished all the same.
+        """
+        former = Peer.model_construct(name=name, roles=frozenset())
+        return next((peer for peer in self.peer if peer.name == name), former)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules as the core knows them."""
+        return tuple(table.rule() for table in self.rule)
+
+    @property
+    def retention_policy(self) -> Policy:
+        """What may be deleted and when, as the core knows it."""
+        return Policy(
+            keep_days=self.retention.keep_days,
+            unrouted_keep_days=self.retention.unrouted_keep_days,
+            rules={
+                rule.name: self.retention.keep_days if rule.keep_days is None else rule.keep_days
+                for rule in self.rule
+            },
+        )
