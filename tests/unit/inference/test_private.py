@@ -67,4 +67,6 @@ def test_a_creator_may_have_two_blocks() -> None:
 
 def test_nothing_but_a_reservation_is_one() -> None:
     """(0019,100C) with the creator's name as its value reserves nothing."""
-    assert B_VALUE.places([(0x0019100C, "SIEMENS MR HEADER"), (0x0019000F, "SIEMENS MR HEADER")]) == []
+    assert (
+        B_VALUE.places([(0x0019100C, "SIEMENS MR HEADER"), (0x0019000F, "SIEMENS MR HEADER")]) == []
+    )
