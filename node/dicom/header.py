@@ -1,7 +1,12 @@
-"""The head of a received file, read once and only as far as needed; pixels are never touched."""
+"""The head of a received file, read once and only as far as needed; pixels are never touched.
+
+What every site needs is read always; what only its rules ask for, other keywords and private elements,
+is read where they ask.
+"""
 
 import struct
 import zlib
+from collections.abc import Iterable
 from decimal import Decimal
 from io import BytesIO
 from typing import Any, BinaryIO
@@ -18,16 +23,17 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from inference.selection import CODE, Value
+from inference import private
+from inference.private import PrivateTag
+from inference.selection import CODE, OWN_FACTS, Value
 from node.core.identifiers import is_uid
 from node.core.study import HEADER_KEYWORDS, Header
 from node.errors import NotUnderstood, OutOfResources
 
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
-_TAGS = [Tag(keyword) for keyword in ("SpecificCharacterSet", *_UIDS, *HEADER_KEYWORDS)]
-
-_WANTED: list[BaseTag | int] = [*_TAGS]
-_LAST = max(map(int, _TAGS))
+_TAGS = frozenset(
+    int(Tag(keyword)) for keyword in ("SpecificCharacterSet", *_UIDS, *HEADER_KEYWORDS)
+)
 
 _META = struct.Struct("<140xI")
 """Preamble, prefix and (0002,0000), whose value counts what follows of the file meta."""
@@ -51,62 +57,122 @@ UNREADABLE = (
 """What pydicom raises for bytes that are no DICOM."""
 
 
-def read_header(source: BinaryIO) -> Header:
-    """Read the head of a DICOM file.
+class HeaderReader:
+    """Reads heads.
 
     Parameters
     ----------
-    source
-        A Part 10 file, at its start; pixels are not read.
-
-    Raises
-    ------
-    NotUnderstood
-        It cannot be parsed, or one of the four UIDs that identify it is absent or malformed.
-    OutOfResources
-        The disk did not give it back.
+    asked
+        What is kept besides `HEADER_KEYWORDS`: keywords, and private elements as `inference.private` writes
+        them. A value that is absent, or that breaks its representation, is left out.
     """
-    try:
-        syntax, dataset = _read(source)
-        uids = {keyword: str(dataset.get(keyword, "")) for keyword in _UIDS}
-    except UNREADABLE as error:
-        raise NotUnderstood(f"the data set cannot be parsed: {type(error).__name__}") from error
-    except OSError as error:
-        if error.errno is not None:
-            raise OutOfResources(f"disk: {error.strerror}") from error
-        # pydicom's own word for a sequence that breaks off
-        raise NotUnderstood("the data set cannot be parsed: it breaks off") from error
-    for keyword, uid in uids.items():
-        if not is_uid(uid):
-            raise NotUnderstood(f"{keyword} is absent or no valid UID")
-    return Header(
-        sop_class_uid=uids["SOPClassUID"],
-        sop_instance_uid=uids["SOPInstanceUID"],
-        series_instance_uid=uids["SeriesInstanceUID"],
-        study_instance_uid=uids["StudyInstanceUID"],
-        transfer_syntax_uid=syntax,
-        values=_values(dataset),
-    )
+
+    def __init__(self, asked: Iterable[str] = ()) -> None:
+        more = sorted({*asked} - {*HEADER_KEYWORDS, *OWN_FACTS})
+        keywords = [key for key in more if not private.is_private(key)]
+        self._keywords = (*HEADER_KEYWORDS, *keywords)
+        self._private = tuple(private.parse(key) for key in more if private.is_private(key))
+        # a plain set of numbers: pydicom looks every element up in it
+        self._wanted: list[BaseTag | int] = sorted(
+            _TAGS.union(
+                (int(Tag(keyword)) for keyword in keywords),
+                (tag for one in self._private for tag in one.creators),
+                (one.within(tag & 0xFF) for one in self._private for tag in one.creators),
+            )
+        )
+        self._last = int(self._wanted[-1])
+
+    def read(self, source: BinaryIO) -> Header:
+        """Read the head of a DICOM file.
+
+        Parameters
+        ----------
+        source
+            A Part 10 file, at its start; pixels are not read.
+
+        Raises
+        ------
+        NotUnderstood
+            It cannot be parsed, or one of the four UIDs that identify it is absent or malformed.
+        OutOfResources
+            The disk did not give it back.
+        """
+        start = source.tell()
+        try:
+            return self._read(source)
+        except NotUnderstood:
+            if self._last == max(_TAGS):
+                raise
+        # the fault may lie where only a rule looks, which is no reason to refuse an image
+        source.seek(start)
+        return read_header(source)
+
+    def read_early(self, head: bytes) -> Header | None:
+        """Read the head of a file from its first bytes; None when it does not end within them."""
+        source = BytesIO(head)
+        try:
+            header = self._read(source)
+        except NotUnderstood:
+            return None  # told when all of it is there
+        # it ended before the pixels, not with the bytes
+        return header if source.tell() < len(head) else None
+
+    def _read(self, source: BinaryIO) -> Header:
+        try:
+            syntax, dataset = self._parse(source)
+            uids = {keyword: str(dataset.get(keyword, "")) for keyword in _UIDS}
+        except UNREADABLE as error:
+            raise NotUnderstood(f"the data set cannot be parsed: {type(error).__name__}") from error
+        except OSError as error:
+            if error.errno is not None:
+                raise OutOfResources(f"disk: {error.strerror}") from error
+            # pydicom's own word for a sequence that breaks off
+            raise NotUnderstood("the data set cannot be parsed: it breaks off") from error
+        for keyword, uid in uids.items():
+            if not is_uid(uid):
+                raise NotUnderstood(f"{keyword} is absent or no valid UID")
+        return Header(
+            sop_class_uid=uids["SOPClassUID"],
+            sop_instance_uid=uids["SOPInstanceUID"],
+            series_instance_uid=uids["SeriesInstanceUID"],
+            study_instance_uid=uids["StudyInstanceUID"],
+            transfer_syntax_uid=syntax,
+            values=self._values(dataset),
+        )
+
+    def _parse(self, source: BinaryIO) -> tuple[str, Dataset]:
+        head = source.read(_META.size)
+        if head[128:132] != b"DICM":
+            raise InvalidDicomError("no Part 10 file")
+        meta = source.read(int(_META.unpack(head)[0]))
+        syntax = _transfer_syntax(meta)
+        dataset: Any = _Bounded(source)
+        if syntax == DeflatedExplicitVRLittleEndian:
+            # pydicom would inflate all of it, however large that is
+            deflated = source.read(LONGEST_HEADER)
+            inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, LONGEST_HEADER)
+            dataset = BytesIO(inflated)
+        return syntax, read_dataset(
+            dataset,
+            is_implicit_VR=syntax == ImplicitVRLittleEndian,
+            is_little_endian=syntax != ExplicitVRBigEndian,
+            stop_when=self._behind,
+            specific_tags=self._wanted,
+        )
+
+    def _behind(self, tag: BaseTag, _: str | None, __: int) -> bool:
+        """Whether everything that is wanted stands before this element."""
+        return int(tag) > self._last
+
+    def _values(self, dataset: Dataset) -> dict[str, Value]:
+        found = {keyword: _plain(_get(dataset, keyword)) for keyword in self._keywords}
+        if self._private:
+            found |= _private_values(dataset, self._private)
+        return {key: value for key, value in found.items() if value not in (None, "", [])}
 
 
-def _read(source: BinaryIO) -> tuple[str, Dataset]:
-    head = source.read(_META.size)
-    if head[128:132] != b"DICM":
-        raise InvalidDicomError("no Part 10 file")
-    meta = source.read(int(_META.unpack(head)[0]))
-    syntax = _transfer_syntax(meta)
-    dataset: Any = _Bounded(source)
-    if syntax == DeflatedExplicitVRLittleEndian:
-        # pydicom would inflate all of it, however large that is
-        deflated = source.read(LONGEST_HEADER)
-        dataset = BytesIO(zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, LONGEST_HEADER))
-    return syntax, read_dataset(
-        dataset,
-        is_implicit_VR=syntax == ImplicitVRLittleEndian,
-        is_little_endian=syntax != ExplicitVRBigEndian,
-        stop_when=_behind,
-        specific_tags=_WANTED,
-    )
+read_header = HeaderReader().read
+"""Reads what every site needs."""
 
 
 def _transfer_syntax(meta: bytes) -> str:
@@ -134,20 +200,33 @@ class _Bounded:
         return self._read(size)
 
 
-def _behind(tag: BaseTag, _: str | None, __: int) -> bool:
-    """Whether everything that is wanted stands before this element."""
-    return int(tag) > _LAST
+def _private_values(dataset: Dataset, wanted: Iterable[PrivateTag]) -> dict[str, Value | None]:
+    """Return private elements from where their creators' blocks are in this object (PS3.5 7.8.1)."""
+    creators = [tag for tag in dataset.keys() if tag.is_private_creator]  # noqa: SIM118 - tags, not elements
+    reserved = [(int(tag), str(_get(dataset, tag))) for tag in creators]
+    return {
+        str(one): _of_private(_get(dataset, Tag(tag)))
+        for one in wanted
+        for tag in reversed(one.places(reserved))
+        if Tag(tag) in dataset
+    }
 
 
-def _values(dataset: Dataset) -> dict[str, Value]:
-    found = {keyword: _plain(_get(dataset, keyword)) for keyword in HEADER_KEYWORDS}
-    return {keyword: value for keyword, value in found.items() if value not in (None, "", [])}
+def _of_private(value: Any) -> Value | None:
+    match value:
+        case Sequence():
+            return None
+        case bytes():  # of an unknown representation (UN), or data: text when it can be read as such
+            text = value.rstrip(b"\0 ").decode("latin-1")
+            return text.split("\\") if text.isascii() and text.isprintable() else None
+        case _:
+            return _plain(value)
 
 
-def _get(dataset: Dataset, keyword: str) -> Any:
+def _get(dataset: Dataset, key: str | BaseTag) -> Any:
     """Return a value; None when it breaks its representation, which is no reason to refuse an image."""
     try:
-        return dataset.get(keyword)
+        return dataset.get(key) if isinstance(key, str) else dataset[key].value
     except UNREADABLE:
         return None
 
@@ -158,7 +237,7 @@ def _plain(value: Any) -> Value | None:
             return None
         case Sequence():
             return [_code(item) for item in value]
-        case MultiValue():
+        case MultiValue() | list():  # a list where the values are binary
             return [item for item in map(_plain_one, value) if item != ""]
         case _:
             return _plain_one(value)
