@@ -5,10 +5,11 @@ them. One association alone waits for nobody; eight share the cost of a commit.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, literal, select, union_all, update
+from sqlalchemy import Connection, bindparam, case, insert, literal, select, union_all, update
 
 from node.core.reception import Known
 from node.core.study import (
@@ -227,6 +228,7 @@ def _touch_series(connection: Connection, now: float, fresh: Sequence[Received])
             study_uid = first[row.series_instance_uid].header.study_instance_uid
             tell(connection, now, study_uid, "late images", late)
     there = sorted(identities)
+    counted = Counter(one.header.series_instance_uid for one in fresh)
     opened = [one for uid, one in first.items() if uid not in identities]
     if opened:
         connection.execute(insert(table), [_series(now, one) for one in opened])
@@ -238,8 +240,13 @@ def _touch_series(connection: Connection, now: float, fresh: Sequence[Received])
         connection.execute(
             update(table)
             .where(table.c.series_instance_uid == bindparam("uid"))
-            .values(state=SeriesState.OPEN, last_at=bindparam("now")),
-            [{"uid": uid, "now": now} for uid in there],
+            .values(
+                state=SeriesState.OPEN,
+                last_at=bindparam("now"),
+                late=table.c.late
+                + case((table.c.closed_at.is_(None), 0), else_=bindparam("arrived")),
+            ),
+            [{"uid": uid, "now": now, "arrived": counted[uid]} for uid in there],
         )
     for one in fresh:
         _tell_difference(connection, now, one.header, identities[one.header.series_instance_uid])
