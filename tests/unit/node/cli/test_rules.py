@@ -4,8 +4,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from node import bootstrap, settings
 from node.cli.app import app
 from node.cli.main import main  # registers every command
+from node.clock import SystemClock
+from node.pipeline.apart import Apart
+from node.pipeline.dispatch import dispatch
+from node.store import schema
+from tests.contract.stores import Store, opened
 from tests.unit.node.samples import SECRETS, dicom
 
 assert callable(main)
@@ -41,6 +47,71 @@ def test_a_replay_of_nothing_changes_nothing(config: Path) -> None:
     done = CliRunner().invoke(
         app, ["rules", "replay", "--since", "7d", "--json", "-c", str(config)]
     )
-    assert json.loads(done.output) == {"series": 0, "changed": []}
+    assert json.loads(done.output) == {
+        "studies": 0,
+        "series": 0,
+        "same": 0,
+        "new_job": 0,
+        "no_job_any_more": 0,
+        "rows": [],
+    }
     wrong = CliRunner().invoke(app, ["rules", "replay", "--since", "week", "-c", str(config)])
     assert wrong.exit_code == 2
+
+
+MODELS = Path(__file__).parents[3] / "acceptance" / "models"
+RULE = """
+[node]
+data = "{data}"
+[inference]
+models = "{models}"
+[[rule]]
+name = "heads"
+model = "threshold-brain"
+select = {{ Modality = "MR"{more} }}
+prefer = [{{ SliceThickness = {{ max = 1.0 }} }}]
+"""
+
+
+def routed(store: Store, config: Path) -> None:
+    """Send a thick and a thin series, and a localiser, and let dispatch decide by the configuration."""
+    store.receive(*range(1, 17), SeriesInstanceUID="2.25.201", SliceThickness="3")
+    store.receive(*range(20, 40), SeriesInstanceUID="2.25.202", SliceThickness="1")
+    store.receive(50, SeriesInstanceUID="2.25.203", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    store.close_all()
+    routes = bootstrap.routes(settings.load(config, {}))
+    for _ in range(2):
+        dispatch(store.intake, store.jobs, routes, Apart(SystemClock()))
+    assert store.intake.undispatched_series() == []
+
+
+def test_a_replay_of_what_was_routed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    data = tmp_path / "data"
+    data.mkdir()
+    config, other = tmp_path / "overread.toml", tmp_path / "other.toml"
+    config.write_text(RULE.format(data=data, models=MODELS, more=""))
+    with opened("sqlite", data) as store:
+        routed(store, config)
+        assert [row.series_instance_uid for row in store.rows(schema.job)] == ["2.25.202"]
+
+    def replay(file: Path, *options: str) -> str:
+        done = CliRunner().invoke(app, ["rules", "replay", "-c", str(file), *options])
+        assert done.exit_code == 0, done.output
+        assert not any(secret in done.output for secret in SECRETS)
+        return done.output
+
+    found = json.loads(replay(config, "--json"))
+    rows = {row["series_instance_uid"]: row for row in found["rows"]}
+    assert (found["studies"], found["series"], found["same"]) == (1, 3, 1)
+    assert rows["2.25.202"]["would"] == "heads"
+    assert rows["2.25.201"]["would"] == "passed over"
+    assert rows["2.25.203"]["was"] == rows["2.25.203"]["would"] == "EXCLUDED-LOCALISER"
+    assert "jobs: 1 the same, 0 new, 0 no more" in replay(config)
+
+    other.write_text(RULE.format(data=data, models=MODELS, more=", SliceThickness = { min = 2.0 }"))
+    told = replay(other)
+    assert "jobs: 0 the same, 1 new, 1 no more" in told
+    (lost,) = [line for line in told.splitlines() if "no job any more" in line]
+    assert "2.25.202" in lost
+    assert replay(other, "--since", "1m", "--json").count('"new job"') == 1
