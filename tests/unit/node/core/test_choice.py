@@ -50,6 +50,7 @@ def test_without_a_wait_only_quiet_ends_the_waiting() -> None:
         (60.0, 1030.0, 1040.0, Turn.FIRES),  # the study was quiet before the wait ended
         (None, 1030.0, 1020.0, Turn.PASSED_OVER),
         (None, 1030.0, None, Turn.FIRES),
+        (None, 900.0, 950.0, Turn.PASSED_OVER),
         (None, 900.0, None, Turn.FIRES),  # quiet before it was closed: it is read as it is closed
         (None, None, None, Turn.WAITS),
     ],
