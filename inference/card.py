@@ -12,7 +12,8 @@ from typing import Any
 
 from inference.codes import Code
 from inference.errors import CardInvalid
-from inference.selection import Selection, SelectionInvalid, parse
+from inference.keywords import understood
+from inference.selection import Selection, SelectionInvalid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,10 +198,7 @@ def _card(folder: Path, table: Mapping[str, Any]) -> Card:
         short_name=model["short_name"],
         content_qualification=qualification,
         procedure_reported=_code(model["procedure_reported"]),
-        inputs=tuple(
-            Input(name=item["name"], select=parse(item.get("select", {})))
-            for item in table["input"]
-        ),
+        inputs=tuple(_input(item) for item in table["input"]),
         context=tuple(table.get("context", {}).get("wants", ())),
         orientation=preprocess["orientation"],
         spacing_mm=(spacing[0], spacing[1], spacing[2]),
@@ -210,6 +208,14 @@ def _card(folder: Path, table: Mapping[str, Any]) -> Card:
         segments=segments,
         weights=dict(table["weights"]),
     )
+
+
+def _input(table: Mapping[str, Any]) -> Input:
+    try:
+        return Input(name=table["name"], select=understood(table.get("select", {})))
+    except SelectionInvalid as error:
+        where = f"input {table['name']}: select"
+        raise SelectionInvalid([f"{where}.{fault}" for fault in error.faults]) from error
 
 
 def _segment(table: Mapping[str, Any]) -> Segment:

@@ -11,11 +11,13 @@ A selection is a table of criteria over DICOM keywords; it matches when all of t
     SeriesInstances = { min = 60 }                    # facts the node adds, beside the keywords
     ImageType = { none_of = ["DERIVED", "LOCALIZER"] } # exclusion
     ViewCodeSequence = { code = "399162004", scheme = "SCT" } # an item with this coded value
+    "0019,0c SIEMENS MR HEADER" = { min = 1 }         # a private element, wherever the object keeps it
 
 A multi-valued attribute matches when any of its values does, and fails ``none_of`` when any of them
 is named. An absent attribute fails every criterion but ``none_of`` and ``present = false``. Nothing
 is evaluated as code, and a regular expression that could run away is refused when it is read
-(`inference.patterns`). Pure: the standard library only.
+(`inference.patterns`). Pure: the standard library only; `inference.keywords` holds the keys against the
+DICOM dictionary.
 """
 
 import re
@@ -23,14 +25,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from inference import private
 from inference.patterns import LONGEST_TEXT, PatternRefused, bounded
 
 Value = str | int | float | Sequence[str | int | float]
 """What a header says under one keyword: one value, or several."""
 
 Facts = Mapping[str, Value]
-"""Attributes of a series by DICOM keyword."""
+"""Attributes of a series by DICOM keyword, or by the text of a private element (`inference.private`)."""
 
+OWN_FACTS: Mapping[str, str] = {"SeriesInstances": "how many instances the series has"}
+"""Keys of the language's own: facts that grow while a series arrives, and are no attribute of an instance."""
 
 CODE = "{value}^{scheme}"
 """How facts write an item of a code sequence: Code Value and Coding Scheme Designator (PS3.3 8.8)."""
@@ -167,6 +172,16 @@ class Selection:
 
     criteria: tuple[tuple[str, Criterion], ...] = ()
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """What it asks for."""
+        return frozenset(key for key, _ in self.criteria)
+
+    @property
+    def fixed(self) -> "Selection":
+        """The criteria that the first instance of a series decides: those over anything but `OWN_FACTS`."""
+        return Selection(tuple(one for one in self.criteria if one[0] not in OWN_FACTS))
+
     def checks(self, facts: Facts) -> tuple[tuple[str, bool], ...]:
         """Say each criterion, ``keyword must be …``, and whether it holds.
 
@@ -194,9 +209,12 @@ def parse(table: Mapping[str, Any]) -> Selection:
     faults: list[str] = []
     for key, spec in table.items():
         try:
-            criteria += [(key, criterion) for criterion in _parse(key, spec)]
+            name = str(private.parse(key)) if private.is_private(key) else key
+            criteria += [(name, criterion) for criterion in _parse(key, spec)]
         except SelectionInvalid as error:
             faults += error.faults
+        except private.PrivateTagInvalid as error:
+            faults.append(f"{key}: {error}")
     if faults:
         raise SelectionInvalid(faults)
     return Selection(tuple(criteria))

@@ -4,6 +4,7 @@ NodeError
 ├── SettingsInvalid      the administrator mends the configuration; all errors are told at once
 ├── Rejected             the sender is told, by the DIMSE status that the error names
 │   ├── OutOfResources       A700: it will try again
+│   ├── ClassNotTaken        0122: storage of its SOP class is not offered
 │   ├── DoesNotMatch         A900: the data set is not what its command announced
 │   └── NotUnderstood        C000: the data set cannot be read, or lacks what identifies it
 ├── Declined             a normalised request (N-ACTION, N-CREATE, N-SET) is not taken; its status says why
@@ -36,6 +37,10 @@ class Rejected(NodeError):
 
 class OutOfResources(Rejected):
     """The instance could not be made safe now (disk, journal, index); the sender tries again."""
+
+
+class ClassNotTaken(Rejected):
+    """The instance is of a SOP class whose storage is not offered (`listener.sop_classes` may name it)."""
 
 
 class DoesNotMatch(Rejected):

@@ -32,7 +32,10 @@ MetricName = Literal[
     "overread_jobs",  # jobs by state
     "overread_deliveries",  # deliveries by destination and state
     "overread_series_excluded",  # series that no rule was asked about, by reason
-    "overread_deadlines_missed",  # jobs that were not done by their deadline, by model
+    "overread_deadlines_missed_total",  # expected studies without a result by their deadline, by reason
+    "overread_late_instances_total",  # instances of series that were closed before, by peer
+    "overread_corrections_total",  # images that came again with another identity, by peer
+    "overread_conflicts_total",  # other objects under a known UID, by peer
     "overread_retrievals",  # missing images that an archive was asked for, by state
     "overread_outbox",  # bells outstanding
     "overread_announced_instances",  # instances that peers listed, by service

@@ -4,10 +4,11 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
+from node.bootstrap.models import routes
 from node.bootstrap.state import database, make_durable
 from node.errors import SettingsInvalid
 from node.settings import Settings, TlsTable
-from node.telemetry import log
+from node.telemetry import log, log_failure
 
 if TYPE_CHECKING:
     from node.core.study import Header
@@ -28,8 +29,9 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
         No peer has an AE title, so that nobody could send; or the TLS files cannot be used.
     """
     from node.dicom.admission import Admission, Caller
+    from node.dicom.contexts import storage_classes
     from node.dicom.handlers import Handlers, Taking
-    from node.dicom.header import read_header
+    from node.dicom.header import HeaderReader
     from node.dicom.listener import Endpoint, Listener
     from node.dicom.pixels import compare
     from node.pipeline.receive import receive, recover
@@ -53,7 +55,8 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
     def compare_with(path: str, arriving: BinaryIO) -> "tuple[Header, bool | None] | None":
         return compare(store.root / path, arriving)
 
-    recovered = recover(store, intake, read_header, compare_with)
+    reader = HeaderReader(_asked(settings))
+    recovered = recover(store, intake, reader.read, compare_with)
     broken = intake.break_open_associations()
     log("listener starts", count=broken, instances=recovered, port=table.port)
     share = -(-table.maximum_associations // table.processes)
@@ -69,6 +72,8 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
             ended=lambda association_id, released: intake.association_ended(
                 association_id, released=released
             ),
+            reader=reader,
+            sop_classes=frozenset(storage_classes(table.sop_classes)),
         ),
         admission=admission,
         peers=peers,
@@ -79,9 +84,20 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
         idle_timeout_s=table.idle_timeout_s,
         handshake_timeout_s=table.handshake_timeout_s,
         tls_context=_tls(table.tls),
+        sop_classes=table.sop_classes,
     )
     services = _services(settings, peers)
     return Listener(settings.node.ae_title, endpoint, admission, handlers, services)
+
+
+def _asked(settings: Settings) -> frozenset[str]:
+    """Return what rules and cards ask of a header."""
+    try:
+        return routes(settings).keys
+    except SettingsInvalid as error:
+        # a card that is wrong stops the roles that work with it; what is sent is received all the same
+        log_failure("cards not read", error)
+        return routes(settings, {}).keys
 
 
 def _tls(table: TlsTable | None) -> Callable[[], ssl.SSLContext | None]:

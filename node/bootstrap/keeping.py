@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from node.core.ports import Expirable
     from node.core.retention import Policy
     from node.core.schedule import Daily
-    from node.pipeline.dispatch import Routes
     from node.pipeline.retrieve import Archive, Evidences
+    from node.pipeline.routes import Routes
     from node.pipeline.translate import Source
     from node.store.database import Database
+    from node.store.expectations import ExpectationStore
     from node.store.housekeeping import HousekeepingStore
     from node.store.index import IntakeStore
     from node.store.jobs import JobStore
@@ -71,6 +72,7 @@ class Keeping:
     report_commitment: Step
     nights: Nights
     evidences: "Evidences"
+    expectations: "ExpectationStore"
     archives: "Sequence[Archive]" = ()
 
 
@@ -83,6 +85,7 @@ def keeper(settings: Settings) -> Keeping:
         A rule names a model that has no card, or a card is wrong.
     """
     from node.store.evidence import EvidenceStore
+    from node.store.expectations import ExpectationStore
     from node.store.index import IntakeStore
     from node.store.jobs import JobStore
     from node.store.outbox import OutboxStore
@@ -101,6 +104,7 @@ def keeper(settings: Settings) -> Keeping:
         source_of=source_of(settings),
         report_commitment=_commitment_reporter(settings, opened),
         evidences=EvidenceStore(opened),
+        expectations=ExpectationStore(opened),
         archives=_archives(settings),
         nights=_nights(settings, opened),
     )

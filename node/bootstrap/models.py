@@ -11,7 +11,7 @@ from node.telemetry import log
 if TYPE_CHECKING:
     from inference.card import Card
     from inference.server import ModelServer
-    from node.pipeline.dispatch import Routes
+    from node.pipeline.routes import Routes
 
 
 def cards(settings: Settings) -> "Mapping[str, Card]":
@@ -42,19 +42,24 @@ def cards(settings: Settings) -> "Mapping[str, Card]":
     return found
 
 
-def routes(settings: Settings) -> "Routes":
+def routes(settings: Settings, installed: "Mapping[str, Card] | None" = None) -> "Routes":
     """Wire what decides which model reads a series.
+
+    Parameters
+    ----------
+    installed
+        The models' cards; None to read them.
 
     Raises
     ------
     SettingsInvalid
         A rule names a model that has no card, or a card is wrong.
     """
-    from node.pipeline.dispatch import Routes
+    from node.pipeline.routes import Routes
 
     return Routes(
         rules=settings.rules,
-        cards=cards(settings),
+        cards=cards(settings) if installed is None else installed,
         results_to=lambda name: settings.peer_named(name).results_to,
         exclusions=settings.exclude.exclusions,
         priority_of=lambda name: settings.peer_named(name).priority,

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from node import bootstrap
 from node.cli.app import CONFIG, Config, Json, err, load, out
+from node.cli.explain import routing_lines, routing_of
 from node.clock import at
 from node.store.overview import Overview, Row
 
@@ -63,7 +64,10 @@ def explain(
         return
     out.print(f"[bold]study {uid}[/]")
     for line in story["story"]:
-        out.print(f"  {_time(line['at'])}  {line['what']:<22} {line['detail']}", highlight=False)
+        told = f"  {_time(line['at'])}  {line['what']:<22} {line['detail']}"
+        out.print(told, highlight=False, markup=False)
+    for line in routing_lines(story):
+        out.print(f"  {line}", highlight=False, markup=False)
     for job in story["jobs"]:
         _print_job(job)
     for delivery in story["deliveries"]:
@@ -115,10 +119,7 @@ def _story(overview: Overview, uid: str) -> dict[str, Any]:
     return {
         "study_instance_uid": uid,
         "story": overview.story(uid),
-        "series": [
-            {key: row[key] for key in ("series_instance_uid", "state", "evidence")}
-            for row in overview.series(uid)
-        ],
+        **routing_of(overview, uid),
         "jobs": [{**row, "context": _context(overview, row["job_id"])} for row in found],
         "deliveries": overview.deliveries(uid),
     }

@@ -1,17 +1,23 @@
 """What the rules say about a study, before anything is changed."""
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
 from node import bootstrap
 from node.cli.app import CONFIG, Config, Json, err, load, out
-from node.pipeline.dispatch import Routes
+from node.clock import SystemClock
+from node.core.replay import Replayed
+from node.core.replay import replay as judge
 from node.pipeline.trial import Tried, try_series
 from node.store.overview import Overview
+from node.store.past import past_studies
 
 rules = typer.Typer(help="Try the rules on what was received.", no_args_is_help=True)
 
@@ -39,7 +45,7 @@ def try_study(
     if Path(study).is_dir():
         from node.dicom.folder import facts_of
 
-        found: Mapping[str, Mapping[str, Any]] = facts_of(Path(study))
+        found: Mapping[str, Mapping[str, Any]] = facts_of(Path(study), routes.keys)
     else:
         overview = Overview(bootstrap.database(settings))
         uid = overview.study_named(study)
@@ -84,7 +90,7 @@ def replay(
     config: Config = CONFIG,
     as_json: Json = False,
 ) -> None:
-    """Ask the rules of a configuration about everything received, and tell what would be otherwise.
+    """Ask the rules of a configuration about everything dispatched, and tell what would be otherwise.
 
     Raises
     ------
@@ -97,30 +103,46 @@ def replay(
         raise typer.Exit(2)
     settings = load(config)
     routes = bootstrap.routes(settings)
-    done = Overview(bootstrap.database(settings)).routed(seconds)
-    found = [_compared(row, routes) for row in done]
-    changed = [one for one in found if one["would"] != one["was"]]
+    begin = SystemClock().now() - seconds
+    studies = past_studies(bootstrap.database(settings), begin)
+    found = [
+        one
+        for study in studies
+        for one in judge(study, routes.criteria, routes.quiet_of(study.peer).long_s, begin)
+    ]
+    series = len({one.series_instance_uid for one in found})
+    changes = Counter(one.change for one in found if one.model is not None)
     if as_json:
-        out.print_json(json.dumps({"series": len(found), "changed": changed}))
+        rows = [asdict(one) for one in found]
+        out.print_json(
+            json.dumps({
+                "studies": len(studies),
+                "series": series,
+                **_totals(changes),
+                "rows": rows,
+            })
+        )
         return
-    for one in changed:
-        was, would = (", ".join(one[key]) or "nothing" for key in ("was", "would"))
-        line = f"series {one['series_instance_uid']}: was {was}; would be {would}"
-        out.print(line, highlight=False, markup=False)
-    out.print(f"{len(found)} series, {len(changed)} would be routed otherwise", highlight=False)
+    changed = [one for one in found if one.change != "same"]
+    if changed:
+        out.print(_table(changed))
+    out.print(
+        f"{len(studies)} studies, {series} series; jobs: {changes['same']} the same, "
+        f"{changes['new job']} new, {changes['no job any more']} no more",
+        highlight=False,
+    )
 
 
-def _compared(row: dict[str, Any], routes: Routes) -> dict[str, Any]:
-    tried = try_series(row["series_instance_uid"], row["facts"], routes)
-    by_name = {rule.name: rule.model for rule in routes.rules}
-    code = (tried.excluded or "").partition(":")[0]
-    fired = {by_name[rule.name] for rule in tried.rules if rule.fires}
-    return {
-        "study_instance_uid": row["study_instance_uid"],
-        "series_instance_uid": row["series_instance_uid"],
-        "was": [row["excluded"]] if row["excluded"] else sorted(row["models"]),
-        "would": [code] if code else sorted(fired),
-    }
+def _totals(changes: Counter[str]) -> dict[str, int]:
+    return {key.replace(" ", "_"): changes[key] for key in ("same", "new job", "no job any more")}
+
+
+def _table(found: Sequence[Replayed]) -> Table:
+    columns = ("change", "study_instance_uid", "series_instance_uid", "model", "was", "would")
+    table = Table(*columns)
+    for one in found:
+        table.add_row(*(str(getattr(one, column) or "") for column in columns))
+    return table
 
 
 def _seconds(text: str) -> float | None:

@@ -143,6 +143,14 @@ def decide(series: StoredSeries, quiet: QuietTimes, now: float) -> Evidence | No
     return _evidence(series, witness or Witness.LONG_QUIET, lacking, veto)
 
 
+def lacks(series: StoredSeries, quiet: QuietTimes) -> str | None:
+    """Say in words what is known to be missing of an open series; None when nothing is."""
+    lacking, veto = _lacking(series, quiet), _veto(series)
+    if lacking:
+        return f"{IMAGES_MISSING}: {lacking} of {len(series.instances) + lacking} did not come"
+    return f"{veto.fault}: {veto.detail}" if veto else None
+
+
 def _evidence(
     series: StoredSeries, witness: Witness, lacking: int, veto: StackFault | None
 ) -> Evidence:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from node.core.announcement import Announcement, StepAnswer, StepChange
+from node.core.choice import Decision
 from node.core.commitment import (
     Asked,
     CommitmentClaim,
@@ -18,6 +19,7 @@ from node.core.commitment import (
     Reference,
 )
 from node.core.completeness import Evidence
+from node.core.expectation import Due, Expected, Judgement, Newcomer
 from node.core.job import (
     Claim,
     DeliveryClaim,
@@ -94,7 +96,7 @@ class Intake(Protocol):
         """Close a series, unless something of it arrived since it was read; tell whether it was closed."""
 
     def undispatched_series(self) -> list[StoredSeries]:
-        """Return every closed series that dispatch has not seen yet."""
+        """Return every closed series about which a rule has not decided yet."""
 
 
 class Jobs(Protocol):
@@ -109,13 +111,16 @@ class Jobs(Protocol):
         requests: Sequence[JobRequest],
         notes: Sequence[str],
         excluded: str | None = None,
+        decisions: Sequence[Decision] = (),
     ) -> None:
-        """Create jobs with their outbox rows and mark the series as dispatched: one transaction.
+        """Create jobs with their outbox rows and keep what was decided of the series: one transaction.
 
         `excluded` is the reason code of the site's exclusion, None without one. `notes` tell, rule by rule,
-        why no rule wanted the series. An earlier job for the same series and model that is not done yet is
-        canceled (``OVERTAKEN``). Nothing happens when something of the series arrived since it was read, or
-        when it was dispatched before.
+        why no rule wanted the series. `decisions` are those of the rules that were asked; while one of them
+        waits, the series is returned by `Intake.undispatched_series`. An earlier job for the same series and
+        model that is not done yet is canceled (``OVERTAKEN``); a rule that waited joins the job that another
+        one ordered. Nothing happens when something of the series arrived since it was read, or when this was
+        decided before.
         """
 
     def unprepared(self) -> list[Claim]:
@@ -165,6 +170,22 @@ class Jobs(Protocol):
         LeaseLost
             Another worker holds the job, or it is over.
         """
+
+
+class Expectations(Protocol):
+    """What rules with a deadline expect of studies."""
+
+    def newcomers(self) -> list[Newcomer]:
+        """Return series about which nobody has said yet whether their study is expected."""
+
+    def expect(self, newcomer: Newcomer, expected: Sequence[Expected]) -> None:
+        """Keep what is expected because of a series; what was expected before stays as it is."""
+
+    def due(self) -> list[Due]:
+        """Return the expectations whose deadline is over, and that were not judged."""
+
+    def judge(self, due: Due, judgement: Judgement) -> None:
+        """Keep what became of an expectation, and tell of one that was missed; once."""
 
 
 class Deliveries(Protocol):

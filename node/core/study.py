@@ -271,6 +271,10 @@ class StoredSeries:
         SOP Instance UIDs that a Storage Commitment request, an MPPS or an IAN names for it.
     closed_at
         When it was closed last, None when it never was.
+    waiting
+        Names of the rules that wait for a better series; None when no rule was asked since it was closed.
+    dispatched
+        Whether every rule has decided.
     """
 
     series_instance_uid: str
@@ -287,6 +291,8 @@ class StoredSeries:
     listed: ArchiveList | None = None
     announced: frozenset[str] = frozenset()
     closed_at: float | None = None
+    waiting: tuple[str, ...] | None = None
+    dispatched: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

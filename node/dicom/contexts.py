@@ -4,6 +4,8 @@ The acceptor's order decides between the syntaxes of one presentation context (P
 uncompressed ones stand first and the lossy ones last: a peer is never led to compress for us.
 """
 
+from collections.abc import Sequence
+
 from pynetdicom import AllStoragePresentationContexts
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification
@@ -61,11 +63,19 @@ and the object alone could not be kept.
 """
 
 
-def supported_contexts() -> list[PresentationContext]:
-    """Return what the acceptor offers: every storage class that pynetdicom knows, and Verification."""
-    storage = [
-        build_context(context.abstract_syntax, list(TRANSFER_SYNTAXES))
-        for context in AllStoragePresentationContexts
-        if context.abstract_syntax is not None
-    ]
+def storage_classes(more: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the storage SOP classes that are taken: every one that pynetdicom knows, and `more`.
+
+    Parameters
+    ----------
+    more
+        Those that the site names, vendors' private ones above all.
+    """
+    known = (context.abstract_syntax for context in AllStoragePresentationContexts)
+    return tuple(dict.fromkeys([*(str(uid) for uid in known if uid is not None), *more]))
+
+
+def supported_contexts(more: Sequence[str] = ()) -> list[PresentationContext]:
+    """Return what the acceptor offers: the classes of `storage_classes`, and Verification."""
+    storage = [build_context(uid, list(TRANSFER_SYNTAXES)) for uid in storage_classes(more)]
     return [*storage, build_context(Verification, list(UNCOMPRESSED[:2]))]

@@ -1,22 +1,29 @@
 """A folder of DICOM files as the series that rules are asked about."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from node.core.study import GEOMETRY_KEYWORDS, IDENTITY_KEYWORDS
-from node.dicom.header import read_header
+from node.dicom.header import HeaderReader
 from node.errors import NotUnderstood
 
 
-def facts_of(folder: Path) -> dict[str, Mapping[str, Any]]:
-    """Return each series' facts by Series Instance UID, as reception would; other files are passed over."""
+def facts_of(folder: Path, asked: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """Return each series' facts by Series Instance UID, as reception would; other files are passed over.
+
+    Parameters
+    ----------
+    asked
+        What rules and cards ask for.
+    """
+    reader = HeaderReader(asked)
     found: dict[str, dict[str, Any]] = {}
     unasked = {*IDENTITY_KEYWORDS, *GEOMETRY_KEYWORDS[:3]}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         try:
             with path.open("rb") as file:
-                header = read_header(file)
+                header = reader.read(file)
         except NotUnderstood:
             continue
         asked = {key: value for key, value in header.values.items() if key not in unasked}

@@ -7,7 +7,7 @@ Intervention handlers (C-ECHO) return a status, notification handlers (release, 
 import threading
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -18,9 +18,10 @@ from node.core.study import Incoming
 from node.dicom.admission import Admission
 from node.dicom.command_set import StoreRequest
 from node.dicom.fragments import Begin
+from node.dicom.header import HeaderReader
 from node.dicom.reception import InstanceReception, Receive
 from node.dicom.status import SUCCESS
-from node.errors import Rejected
+from node.errors import ClassNotTaken, Rejected
 from node.telemetry import log, log_failure
 
 _IDENTITIES = {1: "user", 2: "user and passcode", 3: "Kerberos", 4: "SAML", 5: "JWT"}
@@ -38,12 +39,18 @@ class Taking:
         Makes one instance durable and records it (`node.pipeline.receive`).
     opened, ended
         Told of the first instance of an association, and of how it ended.
+    reader
+        Reads the headers.
+    sop_classes
+        Which storage SOP classes are taken; None for all that their presentation contexts let through.
     """
 
     incoming: Callable[[str], Incoming]
     receive: Receive
     opened: Callable[[str, str], None]
     ended: Callable[[str, bool], None]
+    reader: HeaderReader = field(default_factory=HeaderReader)
+    sop_classes: frozenset[str] | None = None
 
 
 @dataclass(slots=True)
@@ -125,19 +132,25 @@ class Handlers:
             request,
             transfer_syntax_uid,
             assoc.requestor.ae_title.strip(),
-            incoming=partial(self._incoming, known),
+            incoming=partial(self._incoming, known, request.sop_class_uid),
             receive=self._taking.receive,
             association=(known.association_id, known.peer),
+            reader=self._taking.reader,
         )
 
-    def _incoming(self, known: _Known) -> Incoming:
+    def _incoming(self, known: _Known, sop_class_uid: str) -> Incoming:
         """Open a file; an association is on record before its first instance is.
 
         Raises
         ------
+        ClassNotTaken
+            The instance is of another class than those that were negotiated, and we know it not.
         OutOfResources
             There is no room, or the association cannot be recorded.
         """
+        taken = self._taking.sop_classes
+        if taken is not None and sop_class_uid not in taken:
+            raise ClassNotTaken(f"storage of the SOP class {sop_class_uid} is not offered")
         self._admission.require_room()
         if not known.opened:
             self._taking.opened(known.association_id, known.peer)

@@ -1,19 +1,18 @@
-"""The head of a received file, read once and only as far as needed; pixels are never touched."""
+"""The head of a received file, read once and only as far as needed; pixels are never touched.
+
+What every site needs is read always; what only its rules ask for, other keywords and private elements,
+is read where they ask.
+"""
 
 import struct
 import zlib
-from decimal import Decimal
-from functools import lru_cache
+from collections.abc import Iterable
 from io import BytesIO
 from typing import Any, BinaryIO
 
 from pydicom import Dataset
-from pydicom.charset import default_encoding
-from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
-from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset
-from pydicom.multival import MultiValue
-from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -21,17 +20,17 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from inference.selection import CODE, Value
+from inference import private
+from inference.selection import OWN_FACTS, Value
 from node.core.identifiers import is_uid
 from node.core.study import HEADER_KEYWORDS, Header
+from node.dicom.values import UNREADABLE, encodings_of, private_values, value_of
 from node.errors import NotUnderstood, OutOfResources
 
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
-_TAGS = [Tag(keyword) for keyword in ("SpecificCharacterSet", *_UIDS, *HEADER_KEYWORDS)]
-
-_KEPT = [(keyword, Tag(keyword)) for keyword in HEADER_KEYWORDS]
-_WANTED: list[BaseTag | int] = [*_TAGS]
-_LAST = max(map(int, _TAGS))
+_TAGS = frozenset(
+    int(Tag(keyword)) for keyword in ("SpecificCharacterSet", *_UIDS, *HEADER_KEYWORDS)
+)
 
 _META = struct.Struct("<140xI")
 """Preamble, prefix and (0002,0000), whose value counts what follows of the file meta."""
@@ -39,81 +38,124 @@ _META = struct.Struct("<140xI")
 LONGEST_HEADER = 1 << 20
 """Bytes of the elements that are read, not skipped, to find the ones that are wanted."""
 
-LONGEST_KEPT = 256
-"""Bytes of a value that is remembered in its converted form."""
 
-UNREADABLE = (
-    InvalidDicomError,
-    BytesLengthException,
-    ValueError,
-    TypeError,
-    LookupError,
-    EOFError,
-    AttributeError,
-    NotImplementedError,
-    ArithmeticError,
-    struct.error,
-    zlib.error,
-)
-"""What pydicom raises for bytes that are no DICOM."""
-
-
-def read_header(source: BinaryIO) -> Header:
-    """Read the head of a DICOM file.
+class HeaderReader:
+    """Reads heads.
 
     Parameters
     ----------
-    source
-        A Part 10 file, at its start; pixels are not read.
-
-    Raises
-    ------
-    NotUnderstood
-        It cannot be parsed, or one of the four UIDs that identify it is absent or malformed.
-    OutOfResources
-        The disk did not give it back.
+    asked
+        What is kept besides `HEADER_KEYWORDS`: keywords, and private elements as `inference.private` writes
+        them. A value that is absent, or that breaks its representation, is left out.
     """
-    try:
-        syntax, dataset = _read(source)
-        uids = {keyword: str(dataset.get(keyword, "")) for keyword in _UIDS}
-    except UNREADABLE as error:
-        raise NotUnderstood(f"the data set cannot be parsed: {type(error).__name__}") from error
-    except OSError as error:
-        if error.errno is not None:
-            raise OutOfResources(f"disk: {error.strerror}") from error
-        # pydicom's own word for a sequence that breaks off
-        raise NotUnderstood("the data set cannot be parsed: it breaks off") from error
-    for keyword, uid in uids.items():
-        if not is_uid(uid):
-            raise NotUnderstood(f"{keyword} is absent or no valid UID")
-    return Header(
-        sop_class_uid=uids["SOPClassUID"],
-        sop_instance_uid=uids["SOPInstanceUID"],
-        series_instance_uid=uids["SeriesInstanceUID"],
-        study_instance_uid=uids["StudyInstanceUID"],
-        transfer_syntax_uid=syntax,
-        values=_values(dataset),
-    )
+
+    def __init__(self, asked: Iterable[str] = ()) -> None:
+        more = sorted({*asked} - {*HEADER_KEYWORDS, *OWN_FACTS})
+        keywords = [key for key in more if not private.is_private(key)]
+        self._keywords = [(keyword, Tag(keyword)) for keyword in (*HEADER_KEYWORDS, *keywords)]
+        self._private = tuple(private.parse(key) for key in more if private.is_private(key))
+        # a plain set of numbers: pydicom looks every element up in it
+        self._wanted: list[BaseTag | int] = sorted(
+            _TAGS.union(
+                (int(Tag(keyword)) for keyword in keywords),
+                (tag for one in self._private for tag in one.creators),
+                (one.within(tag & 0xFF) for one in self._private for tag in one.creators),
+            )
+        )
+        self._last = int(self._wanted[-1])
+
+    def read(self, source: BinaryIO) -> Header:
+        """Read the head of a DICOM file.
+
+        Parameters
+        ----------
+        source
+            A Part 10 file, at its start; pixels are not read.
+
+        Raises
+        ------
+        NotUnderstood
+            It cannot be parsed, or one of the four UIDs that identify it is absent or malformed.
+        OutOfResources
+            The disk did not give it back.
+        """
+        start = source.tell()
+        try:
+            return self._read(source)
+        except NotUnderstood:
+            if self._last == max(_TAGS):
+                raise
+        # the fault may lie where only a rule looks, which is no reason to refuse an image
+        source.seek(start)
+        return read_header(source)
+
+    def read_early(self, head: bytes) -> Header | None:
+        """Read the head of a file from its first bytes; None when it does not end within them."""
+        source = BytesIO(head)
+        try:
+            header = self._read(source)
+        except NotUnderstood:
+            return None  # told when all of it is there
+        # it ended before the pixels, not with the bytes
+        return header if source.tell() < len(head) else None
+
+    def _read(self, source: BinaryIO) -> Header:
+        try:
+            syntax, dataset = self._parse(source)
+            uids = {keyword: str(dataset.get(keyword, "")) for keyword in _UIDS}
+        except UNREADABLE as error:
+            raise NotUnderstood(f"the data set cannot be parsed: {type(error).__name__}") from error
+        except OSError as error:
+            if error.errno is not None:
+                raise OutOfResources(f"disk: {error.strerror}") from error
+            # pydicom's own word for a sequence that breaks off
+            raise NotUnderstood("the data set cannot be parsed: it breaks off") from error
+        for keyword, uid in uids.items():
+            if not is_uid(uid):
+                raise NotUnderstood(f"{keyword} is absent or no valid UID")
+        return Header(
+            sop_class_uid=uids["SOPClassUID"],
+            sop_instance_uid=uids["SOPInstanceUID"],
+            series_instance_uid=uids["SeriesInstanceUID"],
+            study_instance_uid=uids["StudyInstanceUID"],
+            transfer_syntax_uid=syntax,
+            values=self._values(dataset),
+        )
+
+    def _parse(self, source: BinaryIO) -> tuple[str, Dataset]:
+        head = source.read(_META.size)
+        if head[128:132] != b"DICM":
+            raise InvalidDicomError("no Part 10 file")
+        meta = source.read(int(_META.unpack(head)[0]))
+        syntax = _transfer_syntax(meta)
+        dataset: Any = _Bounded(source)
+        if syntax == DeflatedExplicitVRLittleEndian:
+            # pydicom would inflate all of it, however large that is
+            deflated = source.read(LONGEST_HEADER)
+            inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, LONGEST_HEADER)
+            dataset = BytesIO(inflated)
+        return syntax, read_dataset(
+            dataset,
+            is_implicit_VR=syntax == ImplicitVRLittleEndian,
+            is_little_endian=syntax != ExplicitVRBigEndian,
+            stop_when=self._behind,
+            specific_tags=self._wanted,
+        )
+
+    def _behind(self, tag: BaseTag, _: str | None, __: int) -> bool:
+        """Whether everything that is wanted stands before this element."""
+        return int(tag) > self._last
+
+    def _values(self, dataset: Dataset) -> dict[str, Value]:
+        encodings = encodings_of(dataset)
+        found = {keyword: value_of(dataset, tag, encodings) for keyword, tag in self._keywords}
+        if self._private:
+            found |= private_values(dataset, self._private)
+        return {key: value for key, value in found.items() if value not in (None, "", [])}
 
 
-def _read(source: BinaryIO) -> tuple[str, Dataset]:
-    head = source.read(_META.size)
-    if head[128:132] != b"DICM":
-        raise InvalidDicomError("no Part 10 file")
-    meta = source.read(int(_META.unpack(head)[0]))
-    syntax = _transfer_syntax(meta)
-    dataset: Any = _Bounded(source)
-    if syntax == DeflatedExplicitVRLittleEndian:
-        # pydicom would inflate all of it, however large that is
-        deflated = source.read(LONGEST_HEADER)
-        dataset = BytesIO(zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, LONGEST_HEADER))
-    return syntax, read_dataset(
-        dataset,
-        is_implicit_VR=syntax == ImplicitVRLittleEndian,
-        is_little_endian=syntax != ExplicitVRBigEndian,
-        stop_when=_behind,
-        specific_tags=_WANTED,
-    )
+read_header = HeaderReader().read
+"""Reads what every site needs."""
 
 
 def _transfer_syntax(meta: bytes) -> str:
@@ -139,80 +181,3 @@ class _Bounded:
         if self._left < 0:
             raise NotUnderstood(f"the data set has a header of more than {LONGEST_HEADER} bytes")
         return self._read(size)
-
-
-def _behind(tag: BaseTag, _: str | None, __: int) -> bool:
-    """Whether everything that is wanted stands before this element."""
-    return int(tag) > _LAST
-
-
-def _values(dataset: Dataset) -> dict[str, Value]:
-    encodings = _encodings(dataset)
-    found = {keyword: _value(dataset, tag, encodings) for keyword, tag in _KEPT}
-    return {keyword: value for keyword, value in found.items() if value not in (None, "", [])}
-
-
-def _encodings(dataset: Dataset) -> tuple[str, ...]:
-    """Return how the text is encoded: Python's names."""
-    names = dataset.original_character_set or default_encoding
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _value(dataset: Dataset, tag: BaseTag, encodings: tuple[str, ...]) -> Value | None:
-    raw: object = dataset.get_item(tag)
-    if isinstance(raw, RawDataElement) and raw.value is not None and raw.length <= LONGEST_KEPT:
-        return _converted(*raw[:2], bytes(raw.value), *raw[5:7], encodings)
-    return _plain(_get(dataset, tag))
-
-
-@lru_cache(maxsize=4096)
-def _converted(
-    tag: BaseTag,
-    vr: str | None,
-    value: bytes,
-    implicit: bool,
-    little_endian: bool,
-    encodings: tuple[str, ...],
-) -> Value | None:
-    """Convert what the instances of a series nearly all have in common, once."""
-    raw = RawDataElement(tag, vr, len(value), value, 0, implicit, little_endian)
-    try:
-        return _plain(convert_raw_data_element(raw, encoding=list(encodings)).value)
-    except UNREADABLE:
-        return None
-
-
-def _get(dataset: Dataset, key: str | BaseTag) -> Any:
-    """Return a value; None when it breaks its representation, which is no reason to refuse an image."""
-    try:
-        element = dataset.get(key)
-    except UNREADABLE:
-        return None
-    return element.value if isinstance(element, DataElement) else element
-
-
-def _plain(value: Any) -> Value | None:
-    match value:
-        case None:
-            return None
-        case Sequence():
-            return [_code(item) for item in value]
-        case MultiValue():
-            return [item for item in map(_plain_one, value) if item != ""]
-        case _:
-            return _plain_one(value)
-
-
-def _plain_one(value: Any) -> str | int | float:
-    match value:
-        case int():
-            return int(value)
-        case float() | Decimal():
-            return float(value)
-        case _:
-            return str(value).strip(" \0")
-
-
-def _code(item: Dataset) -> str:
-    value, scheme = _get(item, "CodeValue"), _get(item, "CodingSchemeDesignator")
-    return CODE.format(value=value or "", scheme=scheme or "")

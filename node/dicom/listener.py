@@ -42,6 +42,8 @@ class Endpoint:
         How long a TLS handshake may take, and the wait for an A-ASSOCIATE-RQ.
     tls_context
         Returns the newest TLS context, None for a port without TLS.
+    sop_classes
+        Storage SOP classes that are taken besides those that everybody knows.
     """
 
     maximum_pdu_bytes: int
@@ -49,6 +51,7 @@ class Endpoint:
     idle_timeout_s: float
     handshake_timeout_s: float
     tls_context: Callable[[], ssl.SSLContext | None]
+    sop_classes: tuple[str, ...] = ()
 
 
 def open_port(host: str, port: int) -> socket.socket:
@@ -126,7 +129,10 @@ class Listener:
         endpoint = self._endpoint
         self._server = IntakeServer(
             self._ae,
-            [*supported_contexts(), *(one for each in self._services for one in each.contexts())],
+            [
+                *supported_contexts(endpoint.sop_classes),
+                *(one for each in self._services for one in each.contexts()),
+            ],
             [
                 *self._handlers.bindings(),
                 *(one for each in self._services for one in each.bindings()),

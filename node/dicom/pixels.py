@@ -12,7 +12,8 @@ from pydicom.uid import (
 )
 
 from node.core.study import Header
-from node.dicom.header import UNREADABLE, read_header
+from node.dicom.header import read_header
+from node.dicom.values import UNREADABLE
 from node.errors import NotUnderstood, OutOfResources
 
 _FIRST_PIXELS = 0x7FE00008

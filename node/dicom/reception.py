@@ -2,12 +2,11 @@
 
 import hashlib
 from collections.abc import Callable
-from io import BytesIO
 
 from node.core.identifiers import is_uid
 from node.core.study import Arrival, Header, Incoming, Outcome
 from node.dicom.command_set import StoreRequest
-from node.dicom.header import read_header
+from node.dicom.header import HeaderReader
 from node.dicom.part10 import file_head
 from node.dicom.status import CANNOT_PROCESS, SUCCESS, status_of
 from node.errors import DoesNotMatch, NotUnderstood, Rejected
@@ -38,6 +37,8 @@ class InstanceReception:
         Makes the instance durable and records it (`node.pipeline.receive`).
     association
         The association's identifier and its peer's name.
+    reader
+        Reads its header.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class InstanceReception:
         incoming: Callable[[], Incoming],
         receive: Receive,
         association: tuple[str, str],
+        reader: HeaderReader,
     ) -> None:
         self._request = request
         self._syntax = transfer_syntax_uid
@@ -56,6 +58,7 @@ class InstanceReception:
         self._incoming = incoming
         self._receive = receive
         self._association = association
+        self._reader = reader
         self._digest = hashlib.sha256()
         self._head = bytearray()
         self._header: Header | None = None
@@ -120,13 +123,7 @@ class InstanceReception:
         self._head += part[: HEAD_BYTES - len(self._head)]
         if len(self._head) < HEAD_BYTES:
             return
-        source = BytesIO(self._head)
-        try:
-            header = read_header(source)
-        except NotUnderstood:
-            return  # told when all of it is there
-        if source.tell() < len(self._head):  # it ended before the pixels, not with the bytes
-            self._header = header
+        self._header = self._reader.read_early(bytes(self._head))
 
     def _arrival(self) -> Arrival:
         file = self._file
@@ -137,7 +134,7 @@ class InstanceReception:
         header = self._header
         if header is None:
             with file.reading() as source:
-                header = read_header(source)
+                header = self._reader.read(source)
         found = (header.sop_class_uid, header.sop_instance_uid)
         if found != (self._request.sop_class_uid, self._request.sop_instance_uid):
             raise DoesNotMatch("the data set names another SOP class or instance than the command")

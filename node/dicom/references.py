@@ -14,7 +14,7 @@ from node.core.announcement import Announced
 from node.core.commitment import Reference
 from node.core.identifiers import is_uid
 from node.dicom import status
-from node.dicom.header import UNREADABLE
+from node.dicom.values import UNREADABLE
 from node.errors import Declined
 
 MOST_INSTANCES = 20_000

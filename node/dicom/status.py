@@ -1,11 +1,13 @@
 """Which DIMSE status tells a sender what happened: one table (PS3.4 Table B.2-1, PS3.7 Annex C)."""
 
-from node.errors import DoesNotMatch, NotUnderstood, OutOfResources, Rejected
+from node.errors import ClassNotTaken, DoesNotMatch, NotUnderstood, OutOfResources, Rejected
 
 SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
 DOES_NOT_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
+CLASS_NOT_SUPPORTED = 0x0122
+"""Refused: SOP Class not supported (PS3.7 C.5.24, PS3.4 Table B.2-1)."""
 CANNOT_PROCESS = 0x0110
 """Processing failure (PS3.7 C.5.17): a bug of ours."""
 
@@ -29,6 +31,7 @@ STEP_IS_OVER = 0xA710
 STATUS_OF: tuple[tuple[type[Rejected], int], ...] = (
     (OutOfResources, OUT_OF_RESOURCES),
     (DoesNotMatch, DOES_NOT_MATCH),
+    (ClassNotTaken, CLASS_NOT_SUPPORTED),
     (NotUnderstood, CANNOT_UNDERSTAND),
 )
 """The status of each kind of rejection."""

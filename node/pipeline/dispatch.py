@@ -1,51 +1,20 @@
 """Step 5: decide which models read a series; jobs and their bells in one transaction."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
-from inference.card import Card
-from node.clock import Clock, SystemClock
-from node.core.completeness import Evidence, QuietTimes
-from node.core.exclusion import EVERY_KIND, Exclusion, excluded
+from node.core.choice import Candidate, Decision, Turn, turn
+from node.core.completeness import Evidence
+from node.core.criteria import Asked, Criteria
 from node.core.identifiers import input_digest, job_id
 from node.core.job import JobRequest
 from node.core.ports import Intake, Jobs
-from node.core.routing import Asked, Candidate, Rule, Turn, ask, priority, turn
+from node.core.routing import Rule, priority
 from node.core.study import NOT_IMAGES, SeriesOfStudy, StoredSeries
 from node.pipeline.apart import Apart
+from node.pipeline.routes import Routes
 from node.telemetry import log
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Routes:
-    """What decides which model reads a series, and who gets the result.
-
-    Parameters
-    ----------
-    rules
-        In the order of the configuration.
-    cards
-        The installed models, by name; each rule's is among them.
-    results_to
-        Where the results of a peer's studies go, by the peer's name.
-    exclusions
-        What no rule is asked about.
-    priority_of
-        How urgent a peer's studies are, by the peer's name.
-    quiet_of
-        After which silence nothing more of a peer's study is expected.
-    clock
-        Against which waiting is measured.
-    """
-
-    rules: Sequence[Rule]
-    cards: Mapping[str, Card]
-    results_to: Callable[[str], tuple[str, ...]]
-    exclusions: Sequence[Exclusion] = EVERY_KIND
-    priority_of: Callable[[str], int] = lambda _: 0
-    quiet_of: Callable[[str], QuietTimes] = lambda _: QuietTimes(short_s=5.0, long_s=120.0)
-    clock: Clock = field(default_factory=SystemClock)
 
 
 def dispatch(intake: Intake, jobs: Jobs, routes: Routes, apart: Apart) -> None:
@@ -71,19 +40,27 @@ def dispatch(intake: Intake, jobs: Jobs, routes: Routes, apart: Apart) -> None:
 
 
 def _route(series: StoredSeries, jobs: Jobs, routes: Routes) -> None:
-    why = excluded(routes.exclusions, series.facts)
+    """Ask the rules that have not decided yet; each of them fires, or waits, for itself."""
+    criteria = routes.criteria
+    why = criteria.excluded(series.facts) if series.waiting is None else None
     if why is not None:
         note = f"{why[0]}: series {series.series_instance_uid}: {why[1]}"
-        _told(series, jobs, (), (note,), why[0])
+        _told(series, jobs, (), (note,), (), why[0])
         return
-    wanted = {name: card.inputs[0].select for name, card in routes.cards.items()}
-    asked = ask(routes.rules, wanted, series.facts)
+    asked = [criteria.ask(rule, series.facts) for rule in _undecided(series, routes.rules)]
+    siblings = (
+        jobs.siblings(series.study_instance_uid)
+        if any(answer.fires and answer.rule.prefer for answer in asked)
+        else []
+    )
     turns = {
-        answer.rule: _turn(series, answer.rule, jobs, routes) for answer in asked if answer.fires
+        answer.rule: _turn(series, answer.rule, siblings, routes)
+        for answer in asked
+        if answer.fires
     }
-    # a series is dispatched once, with all of its jobs: a rule that waits holds the others, which is at
-    # most its `wait_s`, and so rules of one model still make one job
-    if Turn.WAITS in turns.values():
+    decisions = [_decision(answer, turns.get(answer.rule, Turn.UNWANTED)) for answer in asked]
+    waiting = tuple(one.rule for one in decisions if one.turn is Turn.WAITS)
+    if series.waiting is not None and waiting == series.waiting:
         return
     fired = [_request(series, rule, routes) for rule, now in turns.items() if now is Turn.FIRES]
     passed = [
@@ -91,7 +68,21 @@ def _route(series: StoredSeries, jobs: Jobs, routes: Routes) -> None:
         for rule, now in turns.items()
         if now is Turn.PASSED_OVER
     ]
-    _told(series, jobs, _merged(fired), passed if turns else _notes(series, asked), None)
+    quiet = turns or series.waiting is not None
+    _told(series, jobs, _merged(fired), passed if quiet else _notes(series, asked), decisions, None)
+
+
+def _undecided(series: StoredSeries, rules: Sequence[Rule]) -> list[Rule]:
+    return [rule for rule in rules if series.waiting is None or rule.name in series.waiting]
+
+
+def _decision(answer: Asked, now: Turn) -> Decision:
+    why = {
+        Turn.UNWANTED: "; ".join(answer.failures),
+        Turn.PASSED_OVER: "a better series is complete",
+        Turn.WAITS: "for a better series",
+    }
+    return Decision(rule=answer.rule.name, turn=now, why=why.get(now, ""))
 
 
 def _told(
@@ -99,9 +90,10 @@ def _told(
     jobs: Jobs,
     requests: Sequence[JobRequest],
     notes: Sequence[str],
+    decisions: Sequence[Decision],
     reason: str | None,
 ) -> None:
-    jobs.dispatch(series, requests, notes, reason)
+    jobs.dispatch(series, requests, notes, reason, decisions)
     log(
         "series dispatched",
         series_instance_uid=series.series_instance_uid,
@@ -111,42 +103,30 @@ def _told(
     )
 
 
-def _turn(series: StoredSeries, rule: Rule, jobs: Jobs, routes: Routes) -> Turn:
+def _turn(
+    series: StoredSeries, rule: Rule, siblings: Sequence[SeriesOfStudy], routes: Routes
+) -> Turn:
     if not rule.prefer:
         return Turn.FIRES
-    siblings = jobs.siblings(series.study_instance_uid)
     now = routes.clock.now()
     silent_s = now - max(one.last_arrival for one in siblings)
     quiet = silent_s >= routes.quiet_of(series.peer).long_s and all(
         one.closed_at is not None for one in siblings
     )
-    mine: list[Candidate] = []
-    others: list[Candidate] = []
-    for one in siblings:
-        candidate = _candidate(one, rule, routes)
-        is_mine = one.series_instance_uid == series.series_instance_uid
-        if candidate is not None:
-            (mine if is_mine else others).append(candidate)
-    if (
-        not mine
-    ):  # something is missing of it: a better choice or its own fault, nothing to wait for
+    mine, others = _candidates(series, rule, siblings, routes.criteria)
+    if mine is None:
+        # something is missing of it: a better choice or its own fault, nothing to wait for
         return Turn.PASSED_OVER if others else Turn.FIRES
-    return turn(rule, mine[0], others, quiet=quiet, now=now)
+    return turn(rule, mine, others, quiet=quiet, now=now)
 
 
-def _candidate(one: SeriesOfStudy, rule: Rule, routes: Routes) -> Candidate | None:
-    if one.closed_at is None or not one.complete or excluded(routes.exclusions, one.facts):
-        return None
-    wanted = {rule.model: routes.cards[rule.model].inputs[0].select}
-    (asked,) = ask([rule], wanted, one.facts)
-    if not asked.fires:
-        return None
-    return Candidate(
-        series_instance_uid=one.series_instance_uid,
-        rank=rule.rank(one.facts),
-        instances=one.instances,
-        closed_at=one.closed_at,
-    )
+def _candidates(
+    series: StoredSeries, rule: Rule, siblings: Sequence[SeriesOfStudy], criteria: Criteria
+) -> tuple[Candidate | None, list[Candidate]]:
+    found = [criteria.candidate(rule, one) for one in siblings]
+    complete = {one.series_instance_uid: one for one in found if one is not None}
+    mine = complete.pop(series.series_instance_uid, None)
+    return mine, list(complete.values())
 
 
 def _request(series: StoredSeries, rule: Rule, routes: Routes) -> JobRequest:

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from inference.selection import Facts
-from node.core.exclusion import excluded
-from node.pipeline.dispatch import Routes
+from node.pipeline.routes import Routes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,20 +26,25 @@ class Tried:
 
 def try_series(series_instance_uid: str, facts: Facts, routes: Routes) -> Tried:
     """Ask every rule about a series as it stands, complete or not."""
-    why = excluded(routes.exclusions, facts)
+    criteria = routes.criteria
+    why = criteria.excluded(facts)
     rules = []
     for rule in routes.rules:
         parts = [("rule", rule.select), ("card", routes.cards[rule.model].inputs[0].select)]
         checks = [
             (f"{who}: {words}", holds) for who, part in parts for words, holds in part.checks(facts)
         ]
-        fires = why is None and all(holds for _, holds in checks)
+        asked = criteria.ask(rule, facts)
+        told = {words for words, _ in checks}
+        checks += [(words, False) for words in asked.failures if words not in told]
         checks += [
             (f"preference {place}: {words}", holds)
             for place, wish in enumerate(rule.prefer, 1)
             for words, holds in wish.checks(facts)
         ]
-        rules.append(TriedRule(name=rule.name, fires=fires, checks=tuple(checks)))
+        rules.append(
+            TriedRule(name=rule.name, fires=why is None and asked.fires, checks=tuple(checks))
+        )
     return Tried(
         series_instance_uid=series_instance_uid,
         excluded=": ".join(why) if why else None,

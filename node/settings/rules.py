@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from inference.keywords import understood
 from inference.selection import Selection, SelectionInvalid, parse
 from node.core.exclusion import BY_SITE, KINDS, Exclusion
 from node.core.routing import Rule
@@ -88,7 +89,7 @@ class ExcludeTable(Table):
 
 def _faults(where: str, table: Mapping[str, Any]) -> list[str]:
     try:
-        parse(table)
+        understood(table)
     except SelectionInvalid as error:
         return [f"{where}.{fault}" for fault in error.faults]
     return []

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 import inference.models
-from node.settings.kinds import AeTitle, ClockTime, Port, Seconds, Share, Table, TimeZone
+from node.settings.kinds import AeTitle, ClockTime, Port, Seconds, Share, Table, TimeZone, Uid
 
 
 class NodeTable(Table):
@@ -63,12 +63,18 @@ class ListenerTable(Table):
     disk_full: Share = Field(
         0.97, description="Share in use at which instances are refused (A700)."
     )
+    sop_classes: tuple[Uid, ...] = Field(
+        (), description="Storage SOP classes that are taken besides the known ones."
+    )
     tls: TlsTable | None = Field(None, description="DICOM TLS; none for a port without.")
 
     @model_validator(mode="after")
     def _ordered(self) -> "ListenerTable":
         if not self.disk_low <= self.disk_high <= self.disk_full:
             raise ValueError("disk_low, disk_high and disk_full must ascend")
+        others = [uid for uid in self.sop_classes if _of_another_service(uid)]
+        if others:
+            raise ValueError(f"sop_classes: no storage SOP class: {', '.join(others)}")
         return self
 
 
@@ -151,3 +157,10 @@ class RetentionTable(Table):
     )
     daily_at: ClockTime = Field("02:00", description="When the keeper deletes, once a day.")
     time_zone: TimeZone = Field("UTC", description="IANA time zone of `daily_at`.")
+
+
+def _of_another_service(sop_class_uid: str) -> bool:
+    """Whether DICOM itself has given a UID (PS3.6 Annex A), and not to a storage SOP class."""
+    return sop_class_uid.startswith("1.2.840.10008.") and not sop_class_uid.startswith(
+        "1.2.840.10008.5.1.4.1.1."
+    )

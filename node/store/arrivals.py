@@ -4,10 +4,11 @@ The statements are built once: building them, and the key of their compiled form
 them does.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, literal, select, union_all, update
+from sqlalchemy import Connection, bindparam, case, insert, literal, select, union_all, update
 
 from node.core.reception import Known
 from node.core.study import (
@@ -44,6 +45,7 @@ _KNOWN = union_all(
 """What we hold under UIDs, and which of them an archive was asked for: one question."""
 
 _STUDY, _SERIES = schema.study.c, schema.series.c
+_LATE = _SERIES.late + case((_SERIES.closed_at.is_(None), 0), else_=bindparam("arrived"))
 _TOUCH_STUDY = (
     update(schema.study)
     .where(_STUDY.study_instance_uid == bindparam("uid"))
@@ -52,13 +54,20 @@ _TOUCH_STUDY = (
 _TOUCH_SERIES = (
     update(schema.series)
     .where(_SERIES.series_instance_uid == bindparam("uid"), _SERIES.state == SeriesState.OPEN)
-    .values(last_at=bindparam("now"))
+    .values(
+        last_at=bindparam("now"),
+        late=_LATE,
+    )
     .returning(_SERIES.identity)
 )
 _REOPEN_SERIES = (
     update(schema.series)
     .where(_SERIES.series_instance_uid == bindparam("uid"))
-    .values(state=SeriesState.OPEN, last_at=bindparam("now"))
+    .values(
+        state=SeriesState.OPEN,
+        last_at=bindparam("now"),
+        late=_LATE,
+    )
     .returning(_SERIES.identity)
 )
 _NEW_STUDY, _NEW_SERIES = insert(schema.study), insert(schema.series)
@@ -148,7 +157,10 @@ def _touch_studies(connection: Connection, now: float, fresh: Sequence[Received]
 def _touch_series(connection: Connection, now: float, fresh: Sequence[Received]) -> None:
     """Open and reopen series; tell of instances that name another patient than their series."""
     first = _first(fresh, lambda header: header.series_instance_uid)
-    identities = {uid: _touched(connection, now, one.header) for uid, one in first.items()}
+    counted = Counter(one.header.series_instance_uid for one in fresh)
+    identities = {
+        uid: _touched(connection, now, one.header, counted[uid]) for uid, one in first.items()
+    }
     opened = [one for uid, one in first.items() if identities[uid] is None]
     if opened:
         connection.execute(_NEW_SERIES, [_series(now, one) for one in opened])
@@ -161,9 +173,11 @@ def _touch_series(connection: Connection, now: float, fresh: Sequence[Received])
         _tell_difference(connection, now, one.header, expected)
 
 
-def _touched(connection: Connection, now: float, header: Header) -> Mapping[str, Any] | None:
-    """Note that something of a series arrived; return its identity, None for a series that begins."""
-    values = {"uid": header.series_instance_uid, "now": now}
+def _touched(
+    connection: Connection, now: float, header: Header, count: int
+) -> Mapping[str, Any] | None:
+    """Note that instances of a series arrived; return its identity, None for a series that begins."""
+    values = {"uid": header.series_instance_uid, "now": now, "arrived": count}
     row = connection.execute(_TOUCH_SERIES, values).one_or_none()
     if row is None:
         row = connection.execute(_REOPEN_SERIES, values).one_or_none()

@@ -12,6 +12,7 @@ from node.core.study import Outcome, Received, SeriesState, StoredSeries
 from node.store import schema
 from node.store.arrivals import known
 from node.store.database import Database
+from node.store.decisions import waiting
 from node.store.events import tell
 from node.store.evidence import announced, archive_list
 from node.store.recorder import Recorder
@@ -146,10 +147,10 @@ class IntakeStore:
         return [series for series, _ in self._open.values()]
 
     def undispatched_series(self) -> list[StoredSeries]:
-        """Return every closed series that dispatch has not seen yet."""
+        """Return every closed series about which a rule has not decided yet."""
         table = schema.series
         with self._database.reading() as (connection, _):
-            return _series(
+            return stored_series(
                 connection, (table.c.state != SeriesState.OPEN) & table.c.dispatched_at.is_(None)
             )
 
@@ -172,7 +173,11 @@ class IntakeStore:
                     table.c.last_at == series.last_arrival,
                 )
                 .values(
-                    state=state, evidence=evidence.as_record(), closed_at=now, dispatched_at=None
+                    state=state,
+                    evidence=evidence.as_record(),
+                    closed_at=now,
+                    dispatched_at=None,
+                    routing=None,
                 )
             ).rowcount
             if closed:
@@ -181,7 +186,8 @@ class IntakeStore:
         return bool(closed)
 
 
-def _series(connection: Connection, condition: Any) -> list[StoredSeries]:
+def stored_series(connection: Connection, condition: Any) -> list[StoredSeries]:
+    """Return the series for which a condition holds, with their instances."""
     rows = connection.execute(select(schema.series).where(condition)).all()
     return [_again(connection, row, None)[0] for row in rows]
 
@@ -225,6 +231,8 @@ def _stored_series(connection: Connection, row: Row[Any]) -> tuple[StoredSeries,
         last_arrival=row.last_at,
         associations_open=0,
         associations_broken=0,
+        waiting=waiting(row.routing),
+        dispatched=row.dispatched_at is not None,
     )
     return series, frozenset(item.association_id for item in instances)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Update, func, insert, select, update
 
+from node.core.choice import Decision
 from node.core.identifiers import new_uid
 from node.core.job import (
     Claim,
@@ -24,8 +25,9 @@ from node.errors import LeaseLost
 from node.store import schema
 from node.store.corrections import still_to_get
 from node.store.database import Database
-from node.store.deadlines import late, tell_missed
+from node.store.decisions import decide
 from node.store.events import tell
+from node.store.joined import deadline_at, join
 from node.store.outbox import ANALYSE, owed, put, remove
 from node.store.results import insert_result, owe_delivery, same_question, supersede
 from node.store.siblings import series_of_study
@@ -55,41 +57,29 @@ class JobStore:
         with self._database.reading() as (connection, _):
             return series_of_study(connection, study_instance_uid)
 
-    def missed(self) -> int:
-        """Tell of each job that was not done by its deadline, once; return how many.
-
-        Raises
-        ------
-        OutOfResources
-            The database could not be written.
-        """
-        with self._database.reading() as (connection, now):
-            if connection.execute(select(JOB.c.job_id).where(late(now)).limit(1)).first() is None:
-                return 0
-        with self._database.transaction() as (connection, now):
-            return tell_missed(connection, now)
-
     def dispatch(
         self,
         series: StoredSeries,
         requests: Sequence[JobRequest],
         notes: Sequence[str],
         excluded: str | None = None,
+        decisions: Sequence[Decision] = (),
     ) -> None:
-        """Create jobs and mark the series as dispatched: one transaction.
+        """Create jobs and keep what was decided of the series: one transaction.
 
-        A job that exists already, because the same instances were complete before, is left alone. An
-        earlier job for the same series and model that is not done yet is canceled: its result would be
-        older than the one that is ordered now, and could come later. Nothing happens when something of the
-        series arrived since it was read, or another keeper was faster.
+        A job that exists already, because the same instances were complete before, is left alone; a rule
+        that waited joins it. An earlier job for the same series and model that is not done yet is canceled:
+        its result would be older than the one that is ordered now, and could come later. Nothing happens when
+        something of the series arrived since it was read, or another keeper was faster.
 
         Raises
         ------
         OutOfResources
             The database could not be written.
         """
+        why = None if excluded is None else (excluded, _words(notes))
         with self._database.transaction() as (connection, now):
-            if not _dispatched(connection, now, series, excluded):
+            if not decide(connection, now, series, decisions, why):
                 return
             for request in requests:
                 if not _exists(connection, request.job_id):
@@ -97,6 +87,8 @@ class JobStore:
                     if destinations is not None:
                         _overtake(connection, now, request)
                         _create(connection, now, replace(request, destinations=tuple(destinations)))
+                elif series.waiting is not None:
+                    join(connection, now, request)
             for note in notes:
                 what = "excluded" if excluded else "not routed"
                 tell(connection, now, series.study_instance_uid, what, note)
@@ -215,9 +207,10 @@ class JobStore:
             _end(connection, now, claim, JobState.COMPLETED)
             supersede(connection, now, claim)
             insert_result(connection, now, claim, result_set)
-            for destination in claim.destinations:
+            destinations = _destinations(connection, claim.job_id)
+            for destination in destinations:
                 owe_delivery(connection, now, result_set, destination)
-            if not claim.destinations:
+            if not destinations:
                 why = "neither the rule nor the source's results_to names a peer"
                 tell(connection, now, claim.study_instance_uid, "no destination", why)
             detail = f"{claim.model} {claim.version} on {result_set.server}"
@@ -257,21 +250,9 @@ class JobStore:
             tell(connection, now, claim.study_instance_uid, "job postponed", detail)
 
 
-def _dispatched(
-    connection: Connection, now: float, series: StoredSeries, excluded: str | None
-) -> bool:
-    table = schema.series
-    marked = connection.execute(
-        update(table)
-        .where(
-            table.c.series_instance_uid == series.series_instance_uid,
-            table.c.state == series.state,
-            table.c.last_at == series.last_arrival,
-            table.c.dispatched_at.is_(None),
-        )
-        .values(dispatched_at=now, excluded=excluded)
-    )
-    return bool(marked.rowcount)
+def _words(notes: Sequence[str]) -> str:
+    """Return what the first note says behind its code and its series."""
+    return notes[0].split(": ", 2)[-1] if notes else ""
 
 
 def _overtake(connection: Connection, now: float, request: JobRequest) -> None:
@@ -327,7 +308,7 @@ def _create(connection: Connection, now: float, request: JobRequest) -> None:
             detail=detail and detail[:DETAIL],
             due_at=now,
             created_at=now,
-            deadline_at=None if request.deadline_s is None else now + request.deadline_s,
+            deadline_at=deadline_at(connection, request.study_instance_uid, request.deadline_s),
             ended_at=now if request.canceled else None,
         )
     )
@@ -386,6 +367,13 @@ def _claim(connection: Connection, row: Row[Any], transaction_uid: str, attempt:
         evidence=row.evidence,
         destinations=tuple(row.destinations),
     )
+
+
+def _destinations(connection: Connection, job_id: str) -> Sequence[str]:
+    """Return where a result goes now: a rule may have joined the job while it ran."""
+    question = select(JOB.c.destinations).where(JOB.c.job_id == job_id)
+    found: Sequence[str] = connection.execute(question).scalar_one()
+    return found
 
 
 def _held(connection: Connection, claim: Claim, change: Update) -> None:

@@ -4,9 +4,10 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, func, select, true
 
+from node.core.study import Outcome
 from node.store import schema
 from node.store.database import Database
-from node.store.siblings import facts_of_series, series_of_study
+from node.store.siblings import series_of_study
 
 Row = dict[str, Any]
 
@@ -117,30 +118,14 @@ class Overview:
             found = series_of_study(connection, study_instance_uid)
         return {one.series_instance_uid: dict(one.facts) for one in found}
 
-    def routed(self, since_s: float) -> list[Row]:
-        """Return each series dispatched in the last seconds: its facts, its exclusion, its jobs' models."""
-        series, job = schema.series, schema.job
-        with self._database.reading() as (connection, now):
-            rows = connection.execute(
-                select(series).where(series.c.dispatched_at >= now - since_s)
-            ).all()
-            return [
-                {
-                    "study_instance_uid": row.study_instance_uid,
-                    "series_instance_uid": row.series_instance_uid,
-                    "excluded": row.excluded,
-                    "facts": facts_of_series(connection, row),
-                    "models": {
-                        str(model)
-                        for (model,) in connection.execute(
-                            select(job.c.model).where(
-                                job.c.series_instance_uid == row.series_instance_uid
-                            )
-                        )
-                    },
-                }
-                for row in rows
-            ]
+    def expectations(self, study_instance_uid: str) -> list[Row]:
+        """Return by when rules expected a study to be analysed, and what became of it."""
+        table = schema.expectation
+        return self._rows(
+            select(table)
+            .where(table.c.study_instance_uid == study_instance_uid)
+            .order_by(table.c.deadline_at, table.c.rule)
+        )
 
     def study_named(self, text: str) -> str | None:
         """Return the one study whose UID, or accession number, is or begins with `text`; None otherwise."""
@@ -160,7 +145,6 @@ class Overview:
     def counts(self) -> dict[str, dict[str, int]]:
         """Return how many there are: journal lines by outcome, series, jobs and deliveries by state."""
         tables = {
-            "instances": schema.journal.c.outcome,
             "series": schema.series.c.state,
             "jobs": schema.job.c.state,
             "deliveries": schema.delivery.c.state,
@@ -172,10 +156,10 @@ class Overview:
         }
         with self._database.reading() as (connection, _):
             found = {name: _counted(connection, column) for name, column in tables.items()}
-            series, job = schema.series.c, schema.job.c
+            series, expected = schema.series.c, schema.expectation.c
             found["excluded"] = _counted(connection, series.excluded, series.excluded.is_not(None))
-            found["missed"] = _counted(connection, job.model, job.missed_at.is_not(None))
-            return found | _housekept(connection)
+            found["missed"] = _counted(connection, expected.reason, expected.state == "MISSED")
+            return found | _journaled(connection) | _late(connection) | _housekept(connection)
 
     def housekeeping(self) -> list[Row]:
         """Return the newest entry of each work that is done once a day."""
@@ -197,6 +181,29 @@ def _counted(
         .group_by(column)
     ).all()
     return {str(key): int(count) for key, count in rows}
+
+
+def _journaled(connection: Connection) -> dict[str, dict[str, int]]:
+    """Count the journal's lines by outcome, and what was corrected or in conflict by peer: one question."""
+    table = schema.journal
+    rows = connection.execute(
+        select(table.c.outcome, table.c.peer, func.count()).group_by(table.c.outcome, table.c.peer)
+    ).all()
+    found: dict[str, dict[str, int]] = {"instances": {}, "corrections": {}, "conflicts": {}}
+    by_peer = {Outcome.CORRECTION: "corrections", Outcome.CONFLICT: "conflicts"}
+    for outcome, peer, count in rows:
+        found["instances"][outcome] = found["instances"].get(outcome, 0) + int(count)
+        if outcome in by_peer:
+            found[by_peer[Outcome(outcome)]][peer] = int(count)
+    return found
+
+
+def _late(connection: Connection) -> dict[str, dict[str, int]]:
+    table = schema.series
+    rows = connection.execute(
+        select(table.c.peer, func.sum(table.c.late)).where(table.c.late > 0).group_by(table.c.peer)
+    ).all()
+    return {"late": {str(peer): int(count) for peer, count in rows}}
 
 
 def _housekept(connection: Connection) -> dict[str, dict[str, int]]:

@@ -77,9 +77,16 @@ series = Table(
     Column("closed_at", Double),
     Column("dispatched_at", Double),
     Column("excluded", String(64)),
+    Column("routing", JSON(none_as_null=True)),
+    Column("late", Integer, nullable=False, default=0, server_default="0"),
+    Column("expected_at", Double),
     Index(None, "state", "dispatched_at"),
     Index(None, "study_instance_uid"),
+    Index(None, "expected_at"),
 )
+"""`routing` is what `store.decisions` keeps; `late` counts instances that came after the series was closed;
+`expected_at` is when the rules with a deadline were asked whether they expect it.
+"""
 
 instance = Table(
     "instance",
@@ -128,7 +135,6 @@ job = Table(
     Column("claimed_at", Double),
     Column("ended_at", Double),
     Column("deadline_at", Double),
-    Column("missed_at", Double),
     UniqueConstraint("study_instance_uid", "model", "version", "digest", "request"),
     Index(None, "state", "due_at"),
 )
@@ -226,6 +232,21 @@ event = Table(
     Index(None, "study_instance_uid"),
 )
 """What happened to a study, in words, for `overread explain`."""
+
+expectation = Table(
+    "expectation",
+    metadata,
+    Column("study_instance_uid", Uid, ForeignKey("study.study_instance_uid"), primary_key=True),
+    Column("rule", String(255), primary_key=True),
+    Column("model", String(64), nullable=False),
+    Column("deadline_at", Double, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(64)),
+    Column("detail", String(1024)),
+    Column("judged_at", Double),
+    Index(None, "state", "deadline_at"),
+)
+"""Studies that a rule with a deadline waits for: ``OPEN``, then ``MET``, ``MISSED`` or ``DROPPED``."""
 
 role_lease = Table(
     "role_lease",

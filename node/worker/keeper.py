@@ -17,6 +17,7 @@ from node.errors import OutOfResources
 from node.pipeline.apart import Apart
 from node.pipeline.assemble import assemble
 from node.pipeline.dispatch import dispatch
+from node.pipeline.expect import expect, judge_due
 from node.pipeline.prepare import prepare
 from node.pipeline.retrieve import Archive, complete_from
 from node.telemetry import log, log_failure
@@ -144,9 +145,9 @@ class Keeper:
         self._repeat(lambda: complete_from(archive, keeping.evidences, again_of, apart), ASK_S)
 
     def _sweep(self) -> None:
-        swept = self._keeping.outbox.sweep()
+        keeping = self._keeping
+        swept = keeping.outbox.sweep()
         if swept:
             log("bells put back", count=swept)
-        missed = self._keeping.jobs.missed()
-        if missed:
-            log("deadlines missed", count=missed)
+        expect(keeping.expectations, keeping.routes, self._apart)
+        judge_due(keeping.expectations, keeping.routes, self._apart)

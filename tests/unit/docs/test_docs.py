@@ -12,8 +12,10 @@ from pydantic.fields import FieldInfo
 
 from inference.geometry import Fault
 from inference.instance import Unusable
+from inference.selection import OWN_FACTS
 from node import settings
 from node.cli.app import app
+from node.core.expectation import Missed
 from node.core.study import Outcome
 from node.dicom.contexts import TRANSFER_SYNTAXES
 from node.dicom.status import STATUS_OF
@@ -152,6 +154,18 @@ def test_every_key_of_a_card_has_its_row() -> None:
         repeated = isinstance(table, list)
         written = rows(section(text, f"[[{name}]]" if repeated else f"[{name}]"))
         assert set(table[0] if repeated else table) <= set(written), name
+
+
+def test_every_key_of_the_selection_languages_own_has_its_row() -> None:
+    written = rows(section(page("reference/card.md"), "The selection language"))
+    assert set(written) == set(OWN_FACTS)
+
+
+def test_every_reason_of_a_missed_deadline_is_explained_twice() -> None:
+    told = rows(section(page("reference/errors-and-reasons.md"), "Deadlines"))
+    assert set(told) == set(Missed)
+    text = page("explanation/expected-studies.md")
+    assert [reason for reason in Missed if f"`{reason}`" not in text] == []
 
 
 def test_the_version_has_its_heading_in_the_changelog() -> None:

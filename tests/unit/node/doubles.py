@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from node.core.choice import Decision
 from node.core.completeness import Evidence
+from node.core.expectation import Due, Expected, Judgement, Newcomer
 from node.core.job import (
     Claim,
     DeliveryClaim,
@@ -105,12 +107,10 @@ class MemoryJobs:
     published: ResultSet | None = None
     of_study: list[SeriesOfStudy] = field(default_factory=list)
     excluded: str | None = None
+    decisions: list[Decision] = field(default_factory=list)
 
     def siblings(self, study_instance_uid: str) -> list[SeriesOfStudy]:
         return self.of_study
-
-    def missed(self) -> int:
-        return 0
 
     def dispatch(
         self,
@@ -118,8 +118,10 @@ class MemoryJobs:
         requests: Sequence[JobRequest],
         notes: Sequence[str],
         excluded: str | None = None,
+        decisions: Sequence[Decision] = (),
     ) -> None:
         self.excluded = excluded
+        self.decisions = list(decisions)
         self._call("dispatch", series.series_instance_uid, list(requests), list(notes))
 
     def unprepared(self) -> list[Claim]:
@@ -151,6 +153,27 @@ class MemoryJobs:
         if name in self.failures:
             raise self.failures[name]
         self.calls.append((name, *values))
+
+
+@dataclass(kw_only=True)
+class MemoryExpectations:
+    """`Expectations` of a few studies."""
+
+    calls: list[Call] = field(default_factory=list)
+    new: list[Newcomer] = field(default_factory=list)
+    over: list[Due] = field(default_factory=list)
+
+    def newcomers(self) -> list[Newcomer]:
+        return self.new
+
+    def expect(self, newcomer: Newcomer, expected: Sequence[Expected]) -> None:
+        self.calls.append(("expect", newcomer.series_instance_uid, list(expected)))
+
+    def due(self) -> list[Due]:
+        return self.over
+
+    def judge(self, due: Due, judgement: Judgement) -> None:
+        self.calls.append(("judge", due.rule, judgement))
 
 
 @dataclass(kw_only=True)

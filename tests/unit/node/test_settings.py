@@ -210,3 +210,51 @@ def test_an_absent_or_broken_file(tmp_path: Path) -> None:
 def test_an_empty_file_lacks_what_has_no_default(tmp_path: Path) -> None:
     (fault,) = faults(tmp_path, "")
     assert ": node: " in fault
+
+
+def test_an_unknown_keyword_is_told_with_file_rule_key_and_what_was_meant(tmp_path: Path) -> None:
+    text = """
+        [node]
+        data = "/data"
+        [[rule]]
+        name = "heads"
+        model = "brain-extraction"
+        select = { SeriesDescripton = { regex = "t1" } }
+        prefer = [{ SliceThicknes = { max = 1 } }]
+        [exclude]
+        more = [{ "0019,100c SIEMENS MR HEADER" = 1 }]
+        """
+    path = tmp_path / "overread.toml"
+    assert set(faults(tmp_path, text)) == {
+        f'{path}: rule "heads": select.SeriesDescripton: no such DICOM keyword; '
+        "did you mean SeriesDescription?",
+        f'{path}: rule "heads": prefer.0.SliceThicknes: no such DICOM keyword; '
+        "did you mean SliceThickness?",
+        f"{path}: exclude: more.0.0019,100c SIEMENS MR HEADER: the block is each object's own: "
+        "write 0019,0c and the creator",
+    }
+
+
+def test_rules_may_ask_for_private_elements(tmp_path: Path) -> None:
+    text = WHOLE.replace(
+        'select = { Modality = "MR" }', 'select = { "0019,0c SIEMENS MR HEADER" = { min = 1 } }'
+    )
+    (rule,) = load(tmp_path, text).rules
+    assert rule.select.keys == {"0019,0c SIEMENS MR HEADER"}
+
+
+@pytest.mark.parametrize(
+    ("uid", "fault"),
+    [
+        ("1.3.12.2.1107.5.9.1", None),
+        ("1.2.840.10008.5.1.4.1.1.999", None),
+        ("1.2.840.10008.5.1.4.1.2.2.1", "no storage SOP class"),
+        ("1.02", "pattern"),
+    ],
+)
+def test_sop_classes_that_the_site_names(tmp_path: Path, uid: str, fault: str | None) -> None:
+    text = f'[node]\ndata = "/data"\n[listener]\nsop_classes = ["{uid}"]\n'
+    if fault is None:
+        assert load(tmp_path, text).listener.sop_classes == (uid,)
+    else:
+        assert fault in " ".join(faults(tmp_path, text))

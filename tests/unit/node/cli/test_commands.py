@@ -8,12 +8,16 @@ from typer.testing import CliRunner, Result
 
 from node.cli import main as command
 from node.cli.app import app
+from node.core.choice import Decision, Turn
+from node.core.expectation import Expected, Judgement, Missed
+from node.core.study import Outcome
 from node.errors import OutOfResources, SettingsInvalid
 from node.pipeline.receive import receive
 from node.store import schema
+from node.store.expectations import ExpectationStore
 from node.store.files import FileStore
 from tests.contract.stores import Store, opened
-from tests.unit.node.samples import SECRETS, STUDY, arrival
+from tests.unit.node.samples import SECRETS, SERIES, STUDY, arrival, received
 
 TOML = """
 [node]
@@ -76,6 +80,76 @@ def test_explain_shows_deliveries_and_stages(node: Node) -> None:
     told = node.run("explain", STUDY).stdout
     assert f"delivery to {claim.destination}: PARKED (EHR-403: no scope)" in told
     assert "on a double: read 0.50 s" in told
+
+
+def eventful(node: Node) -> None:
+    """Make a study with an exclusion, rules that fired and did not, a missed deadline, and changes."""
+    store = node.store
+    store.receive(1, 2)
+    store.receive(9, SeriesInstanceUID="2.25.299")
+    expectations = ExpectationStore(store.database)
+    heads = Expected(rule="heads", model="brain-extraction", deadline_s=60.0)
+    for newcomer in expectations.newcomers():
+        expectations.expect(newcomer, [heads])
+    decided = {
+        SERIES: ((), [
+            Decision(rule="heads", turn=Turn.FIRES),
+            Decision(rule="legs", turn=Turn.UNWANTED, why="rule: BodyPartExamined must be LEG"),
+        ], None),
+        "2.25.299": (
+            ("EXCLUDED-LOCALISER: series 2.25.299: ImageType is LOCALIZER",),
+            [],
+            "EXCLUDED-LOCALISER",
+        ),
+    }  # fmt: skip
+    for series in store.close_all():
+        notes, decisions, excluded = decided[series.series_instance_uid]
+        store.jobs.dispatch(series, (), notes, excluded, decisions)
+    store.receive(3)
+    store.take(received(1, PatientName="Neu^Anna"), Outcome.CORRECTION)
+    store.take(received(2, SeriesDescription="other"), Outcome.CONFLICT)
+    store.write("UPDATE expectation SET deadline_at = 1")
+    for due in expectations.due():
+        missed = Judgement(state="MISSED", reason=Missed.QUEUED, detail="no worker has claimed it")
+        expectations.judge(due, missed)
+
+
+def test_explain_has_a_line_for_each_decision_deadline_and_change(node: Node) -> None:
+    eventful(node)
+    told = node.run("explain", STUDY).stdout
+    lines = [line.strip() for line in told.splitlines()]
+    for line in (
+        "series 2.25.299: excluded, EXCLUDED-LOCALISER: ImageType is LOCALIZER",
+        f"series {SERIES}: rule heads fires",
+        f"series {SERIES}: rule legs does not match (rule: BodyPartExamined must be LEG)",
+        f"series {SERIES}: 1 instances came late",
+        f"late images: series {SERIES} is open again",
+        f"identity corrected: series {SERIES}: PatientName",
+        "conflict: SOP Instance UID 2.25.3002 came with other content",
+        "deadline of rule heads (brain-extraction), 1970-01-01 00:00:01: AI did not run, "
+        "because NO-WORKER-FREE: no worker has claimed it",
+    ):
+        assert line in lines
+    assert not any(secret in told for secret in (*SECRETS, "Anna"))
+
+
+def test_explain_as_json_has_them_too(node: Node) -> None:
+    eventful(node)
+    story = json.loads(node.run("explain", STUDY, "--json").stdout)
+    series = {one["series_instance_uid"]: one for one in story["series"]}
+    assert series["2.25.299"]["excluded"] == {
+        "reason": "EXCLUDED-LOCALISER",
+        "why": "ImageType is LOCALIZER",
+    }
+    assert [one["turn"] for one in series[SERIES]["rules"]] == ["fires", "does not match"]
+    assert (series[SERIES]["late"], series[SERIES]["excluded"]) == (1, None)
+    (deadline,) = story["deadlines"]
+    assert (deadline["state"], deadline["reason"]) == ("MISSED", "NO-WORKER-FREE")
+    assert [one["what"] for one in story["changes"]] == [
+        "late images",
+        "identity corrected",
+        "conflict",
+    ]
 
 
 @pytest.mark.parametrize("name", [STUDY, "2.25.1", "ACC42"])

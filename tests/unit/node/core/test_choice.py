@@ -1,10 +1,12 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from inference.selection import parse
+from node.core.choice import Candidate, Turn, settled, turn
 from node.core.exclusion import EVERY_KIND, excluded
-from node.core.routing import Candidate, Rule, Turn, priority, turn
+from node.core.routing import Rule, priority
 
 THIN = parse({"SliceThickness": {"max": 1.5}})
 SOFT = parse({"SliceThickness": {"max": 1.5}, "ConvolutionKernel": "B30f"})
@@ -37,6 +39,29 @@ def test_without_a_wait_only_quiet_ends_the_waiting() -> None:
     endless = rule(wait_s=None)
     assert turn(endless, candidate(), (), quiet=False, now=1e9) is Turn.WAITS
     assert turn(endless, candidate(), (), quiet=True, now=1001) is Turn.FIRES
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "quiet_at", "better_at", "expected"),
+    [
+        (60.0, None, None, Turn.FIRES),
+        (60.0, None, 1060.0, Turn.PASSED_OVER),
+        (60.0, None, 1060.1, Turn.FIRES),  # it came when the lesser one was read already
+        (60.0, 1030.0, 1040.0, Turn.FIRES),  # the study was quiet before the wait ended
+        (None, 1030.0, 1020.0, Turn.PASSED_OVER),
+        (None, 1030.0, None, Turn.FIRES),
+        (None, 900.0, 950.0, Turn.PASSED_OVER),
+        (None, 900.0, None, Turn.FIRES),  # quiet before it was closed: it is read as it is closed
+        (None, None, None, Turn.WAITS),
+    ],
+)
+def test_how_it_ends(
+    wait_s: float | None, quiet_at: float | None, better_at: float | None, expected: Turn
+) -> None:
+    asker = rule(wait_s=wait_s)
+    better = [replace(candidate("2", 0), closed_at=better_at)] if better_at else []
+    assert settled(asker, candidate(), better, quiet_at) is expected
+    assert settled(asker, candidate(rank=0), better, quiet_at) is Turn.FIRES
 
 
 def test_of_two_the_lesser_is_passed_over() -> None:

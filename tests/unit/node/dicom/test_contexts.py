@@ -6,6 +6,7 @@ from node.dicom.contexts import (
     LOSSY,
     TRANSFER_SYNTAXES,
     UNCOMPRESSED,
+    storage_classes,
     supported_contexts,
 )
 
@@ -43,3 +44,11 @@ def test_every_storage_class_is_offered_in_the_same_order() -> None:
         assert tuple(offered[str(known.abstract_syntax)]) == TRANSFER_SYNTAXES
     assert offered[str(Verification)] == list(UNCOMPRESSED[:2])
     assert len(contexts) == len(AllStoragePresentationContexts) + 1
+
+
+def test_a_private_class_is_offered_only_where_the_site_names_it() -> None:
+    private, known = "1.3.12.2.1107.5.9.1", str(AllStoragePresentationContexts[0].abstract_syntax)
+    assert private not in storage_classes()
+    offered = {str(one.abstract_syntax): one for one in supported_contexts((private, known))}
+    assert tuple(offered[private].transfer_syntax) == TRANSFER_SYNTAXES
+    assert len(offered) == len(supported_contexts()) + 1

@@ -11,8 +11,9 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEnd
 
 from node.core.identifiers import is_uid
 from node.core.study import HEADER_KEYWORDS
+from node.dicom.header import LONGEST_HEADER, HeaderReader
 from node.errors import NotUnderstood
-from tests.unit.node.samples import MR, PATIENT, SECRETS, SERIES, STUDY, dicom, header_of
+from tests.unit.node.samples import MR, PATIENT, SECRETS, SERIES, STUDY, dicom, encoded, header_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # pydicom's, about the wrong values sent here
 
@@ -219,3 +220,93 @@ def test_a_code_sequence_is_read_as_code_and_scheme() -> None:
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "399162004", "SCT", "CC"
     header = header_of(dicom(ViewCodeSequence=[item]))
     assert header.values["ViewCodeSequence"] == ["399162004^SCT"]
+
+
+B_VALUE = "0019,0c SIEMENS MR HEADER"
+
+
+def private(
+    block: int = 0x10, *, creator: str = "SIEMENS MR HEADER", vr: str = "IS", value: Any = "1000"
+) -> bytes:
+    """One image with a private b-value in a block, and another creator's element at the usual place."""
+    dataset = dcmread(BytesIO(dicom(FlipAngle="9")))
+    dataset.add_new(0x00190000 | block, "LO", creator)
+    dataset.add_new(0x0019000C | block << 8, vr, value)
+    if block != 0x10:
+        dataset.add_new(0x00190010, "LO", "SOMEBODY ELSE")
+        dataset.add_new(0x0019100C, "IS", "7")
+    return encoded(dataset)
+
+
+def read(data: bytes, *asked: str) -> Any:
+    return HeaderReader(asked).read(BytesIO(data)).values
+
+
+@pytest.mark.parametrize("block", [0x10, 0x11, 0xFF])
+def test_a_private_element_is_read_from_its_creators_block(block: int) -> None:
+    assert read(private(block), B_VALUE)[B_VALUE] == 1000
+
+
+def test_a_private_element_is_the_creators_alone() -> None:
+    assert B_VALUE not in read(private(creator="SIEMENS MR HEADER 2"), B_VALUE)
+    assert B_VALUE not in read(dicom(), B_VALUE)
+
+
+@pytest.mark.parametrize(
+    ("vr", "value", "found"),
+    [
+        ("UN", b"1000", 1000),  # of which pydicom knows what it is
+        ("OB", b"\0\1\2\3", None),
+        ("LO", " LONG ", "LONG"),
+        ("FD", [0.5, 1.5], [0.5, 1.5]),
+        ("SQ", [], None),
+    ],
+)
+def test_a_private_element_in_any_representation(vr: str, value: Any, found: Any) -> None:
+    assert read(private(vr=vr, value=value), B_VALUE).get(B_VALUE) == found
+
+
+def test_what_nobody_knows_is_read_as_text() -> None:
+    data = private(creator="ACME", vr="UN", value=b"A\\B ")
+    assert read(data, "0019,0c ACME")["0019,0c ACME"] == ["A", "B"]
+    assert "0019,0c ACME" not in read(
+        private(creator="ACME", vr="UN", value=b"\x80\0"), "0019,0c ACME"
+    )
+
+
+def test_what_nobody_asks_for_is_not_kept() -> None:
+    assert set(read(private())) == set(read(dicom()))
+    assert read(private(), "FlipAngle")["FlipAngle"] == 9
+
+
+def test_a_private_element_in_implicit_vr() -> None:
+    dataset = dcmread(BytesIO(private(0x12)))
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    buffer = BytesIO()
+    dcmwrite(buffer, dataset, implicit_vr=True, little_endian=True)
+    assert float(read(buffer.getvalue(), B_VALUE)[B_VALUE]) == 1000
+
+
+FAR = "5533,01 VISUS CHANGE"
+
+
+def far(length: int) -> bytes:
+    dataset = dcmread(BytesIO(dicom()))
+    dataset.add_new(0x55330010, "LO", "VISUS CHANGE")
+    dataset.add_new(0x55331001, "UT", "x" * length)
+    return encoded(dataset)
+
+
+def test_what_a_rule_asks_for_far_behind_is_no_reason_to_refuse_an_image() -> None:
+    assert read(far(100), FAR)[FAR] == "x" * 100
+    values = read(far(2 * LONGEST_HEADER), FAR)
+    assert values["PatientID"] == PATIENT["PatientID"]
+    assert FAR not in values
+
+
+def test_an_early_header_has_all_that_is_asked_for_or_is_none() -> None:
+    data = far(100_000)
+    pixels = dicom(PixelData=b"\0" * 100_000, BitsAllocated=16, SamplesPerPixel=1)
+    assert HeaderReader((FAR,)).read_early(data[: 64 * 1024]) is None
+    early = HeaderReader((FAR,)).read_early(pixels[: 64 * 1024])
+    assert early == header_of(pixels)

@@ -6,6 +6,7 @@ from pydicom import dcmread
 
 from node.core.study import Arrival, Outcome
 from node.dicom.command_set import StoreRequest
+from node.dicom.header import HeaderReader
 from node.dicom.part10 import file_head
 from node.dicom.reception import HEAD_BYTES, InstanceReception
 from node.errors import NotUnderstood, OutOfResources, Rejected
@@ -47,6 +48,7 @@ class Node:
             incoming=self.incoming,
             receive=self.receive,
             association=("a1", "modality"),
+            reader=HeaderReader(),
         )
 
 

@@ -6,13 +6,15 @@ import pytest
 from inference.card import Card
 from inference.selection import parse
 from node.clock import SetClock
+from node.core.choice import Turn
 from node.core.completeness import Evidence, Witness
 from node.core.job import JobRequest
 from node.core.routing import Rule
-from node.core.study import SeriesState, StoredSeries
+from node.core.study import SeriesOfStudy, SeriesState, StoredSeries
 from node.errors import OutOfResources
 from node.pipeline.apart import Apart
-from node.pipeline.dispatch import Routes, dispatch
+from node.pipeline.dispatch import dispatch
+from node.pipeline.routes import Routes
 from tests.unit.node.doubles import MemoryIntake, MemoryJobs
 from tests.unit.node.samples import EVIDENCE, series
 
@@ -157,3 +159,71 @@ def test_a_database_that_fails_ends_the_round(brain_card: Card) -> None:
     routes = Routes(rules=(rule(),), cards={brain_card.key: brain_card}, results_to=lambda _: ())
     with pytest.raises(OutOfResources):
         dispatch(MemoryIntake(closed=[closed()]), jobs, routes, Apart(SetClock()))
+
+
+def one_of(stored: StoredSeries, **changes: Any) -> SeriesOfStudy:
+    values: dict[str, Any] = {
+        "series_instance_uid": stored.series_instance_uid,
+        "facts": stored.facts,
+        "instances": len(stored.instances),
+        "closed_at": 1000.0,
+        "complete": True,
+        "last_arrival": stored.last_arrival,
+    }
+    return SeriesOfStudy(**{**values, **changes})
+
+
+def waited(card: Card, stored: StoredSeries, now: float, *rules: Rule) -> MemoryJobs:
+    """Dispatch a series of a study that is still going on, with these rules, at this moment."""
+    jobs = MemoryJobs(of_study=[one_of(stored), one_of(stored, closed_at=None)])
+    jobs.of_study[1] = replace(jobs.of_study[1], series_instance_uid="2.25.9")
+    routes = Routes(
+        rules=rules,
+        cards={card.key: card},
+        results_to=lambda _: ("pacs",),
+        clock=SetClock(now),
+    )
+    dispatch(MemoryIntake(closed=[stored]), jobs, routes, Apart(SetClock()))
+    return jobs
+
+
+PATIENT_RULE: dict[str, Any] = {
+    "prefer": (parse({"SliceThickness": {"max": 0.9}}),),
+    "wait_s": 60.0,
+}
+
+
+def test_a_rule_that_waits_holds_nobody_else_back(brain_card: Card) -> None:
+    rules = (rule("patient", **PATIENT_RULE), rule("hasty"))
+    jobs = waited(brain_card, closed(), 1001.0, *rules)
+    (request,) = requested(jobs)
+    assert request.rule == "hasty"
+    assert [(one.rule, one.turn) for one in jobs.decisions] == [
+        ("patient", Turn.WAITS),
+        ("hasty", Turn.FIRES),
+    ]
+
+
+def test_a_rule_that_still_waits_changes_nothing_and_then_fires_alone(brain_card: Card) -> None:
+    rules = (rule("patient", destinations=("far",), **PATIENT_RULE), rule("hasty"))
+    before = closed(waiting=("patient",))
+    assert waited(brain_card, before, 1059.0, *rules).calls == []
+    jobs = waited(brain_card, before, 1060.0, *rules)
+    (request,) = requested(jobs)
+    assert (request.rule, request.destinations) == ("patient", ("far",))
+    assert [one.rule for one in jobs.decisions] == ["patient"]
+
+
+def test_a_rule_that_is_gone_waits_for_nothing(brain_card: Card) -> None:
+    jobs = waited(brain_card, closed(waiting=("gone",)), 1001.0, rule("hasty"))
+    assert notes(jobs) == []
+    assert jobs.decisions == []
+
+
+def test_every_rule_says_why_it_does_not_match(brain_card: Card) -> None:
+    jobs = run(brain_card, [closed()], rule(), rule("legs", select=parse({"Modality": "CT"})))
+    told = {one.rule: (one.turn, one.why) for one in jobs.decisions}
+    assert told == {
+        "heads": (Turn.FIRES, ""),
+        "legs": (Turn.UNWANTED, "rule: Modality must be CT"),
+    }

@@ -11,10 +11,10 @@ from node.clock import SetClock
 from node.core.completeness import QuietTimes
 from node.core.ports import Hold
 from node.errors import OutOfResources
-from node.pipeline.dispatch import Routes
+from node.pipeline.routes import Routes
 from node.worker import keeper
 from node.worker.keeper import Keeper
-from tests.unit.node.doubles import MemoryIntake, MemoryJobs
+from tests.unit.node.doubles import MemoryExpectations, MemoryIntake, MemoryJobs
 from tests.unit.node.samples import series
 from tests.unit.node.worker.test_night import nights
 
@@ -59,6 +59,7 @@ class Role:
     outbox: Outbox = field(default_factory=Outbox)
     lease: Lease = field(default_factory=Lease)
     nights: Nights = field(default_factory=nights)
+    expectations: MemoryExpectations = field(default_factory=MemoryExpectations)
     ended: list[bool] = field(default_factory=list)
     owed_reports: int = 0
     reported: threading.Event = field(default_factory=threading.Event)
@@ -83,6 +84,7 @@ class Role:
             source_of=lambda _: pytest.fail("nothing is prepared here"),
             report_commitment=self.report,
             evidences=pytest.fail,  # type: ignore[arg-type] # no archive is asked here
+            expectations=self.expectations,  # type: ignore[arg-type] # a double of the concrete store
             nights=self.nights,
         )
         self.keeper = Keeper(keeping, Celery(), SetClock(1010))

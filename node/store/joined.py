@@ -1,0 +1,94 @@
+"""A rule that waited, and fires for what another rule has ordered already: it joins that job."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from node.core.job import JobRequest, JobState, ResultInstance, ResultSet, ResultState
+from node.store import schema
+from node.store.corrections import still_to_get
+from node.store.events import tell
+from node.store.results import owe_delivery
+
+JOB = schema.job
+RULES = 255
+"""Characters of the rules' names together."""
+
+
+def join(connection: Connection, now: float, request: JobRequest) -> None:
+    """Add a rule, its urgency and its destinations to the job that exists under the request's key.
+
+    What a worker has in hand goes to the added destinations too; of what is done, the current result is
+    owed to them.
+    """
+    row = connection.execute(select(JOB).where(JOB.c.job_id == request.job_id)).one()
+    wanted = still_to_get(connection, now, request) or ()
+    added = [name for name in wanted if name not in row.destinations]
+    deadlines = [at for at in (row.deadline_at, _deadline(connection, request)) if at is not None]
+    connection.execute(
+        update(JOB)
+        .where(JOB.c.job_id == request.job_id)
+        .values(
+            rule=f"{row.rule}, {request.rule}"[:RULES],
+            priority=max(row.priority, request.priority),
+            deadline_at=min(deadlines, default=None),
+            destinations=[*row.destinations, *added],
+        )
+    )
+    detail = f"{request.model} {request.version} by rule {request.rule}, as ordered before"
+    tell(connection, now, request.study_instance_uid, "job joined", detail)
+    if row.state == JobState.COMPLETED and added:
+        _owe(connection, now, row, added)
+
+
+def _deadline(connection: Connection, request: JobRequest) -> float | None:
+    return deadline_at(connection, request.study_instance_uid, request.deadline_s)
+
+
+def deadline_at(
+    connection: Connection, study_instance_uid: str, deadline_s: float | None
+) -> float | None:
+    """Return when a deadline is over that began with the study's first instance; None without one."""
+    if deadline_s is None:
+        return None
+    table = schema.study
+    first_at = connection.execute(
+        select(table.c.first_at).where(table.c.study_instance_uid == study_instance_uid)
+    ).scalar_one()
+    return float(first_at) + deadline_s
+
+
+def _owe(connection: Connection, now: float, job: Row[Any], destinations: list[str]) -> None:
+    result, instance = schema.result_set, schema.result_instance
+    current = connection.execute(
+        select(result).where(result.c.job_id == job.job_id, result.c.state == ResultState.CURRENT)
+    ).all()
+    for row in current:
+        objects = connection.execute(
+            select(instance)
+            .where(instance.c.result_set_id == row.result_set_id)
+            .order_by(instance.c.position)
+        ).all()
+        made = ResultSet(
+            result_set_id=row.result_set_id,
+            profile=row.profile,
+            instances=tuple(_instance(one) for one in objects),
+            report=row.report,
+            picture=row.picture,
+            seconds=row.seconds,
+            server=row.server,
+        )
+        for destination in destinations:
+            owe_delivery(connection, now, made, destination)
+
+
+def _instance(row: Row[Any]) -> ResultInstance:
+    return ResultInstance(
+        sop_instance_uid=row.sop_instance_uid,
+        sop_class_uid=row.sop_class_uid,
+        series_instance_uid=row.series_instance_uid,
+        transfer_syntax_uid=row.transfer_syntax_uid,
+        kind=row.kind,
+        path=row.path,
+        digest=row.digest,
+    )
