@@ -324,6 +324,9 @@ class Expirable(Protocol):
     def remove_lost_claims(self) -> int:
         """Remove result files that killed workers left behind; return how many claims'."""
 
+    def remove_empty_folders(self) -> int:
+        """Remove the folders that expired files leave behind; return how many."""
+
 
 Hold = Callable[[Callable[[], None]], AbstractContextManager[None]]
 """Keeps calling a renewal while a step works; given by the worker, which owns the thread."""

@@ -55,6 +55,9 @@ class Empty:
     def remove_lost_claims(self) -> int:
         return 0
 
+    def remove_empty_folders(self) -> int:
+        return 0
+
 
 def balanced(*differences: Difference) -> Balance:
     return Balance(
