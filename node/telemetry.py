@@ -31,6 +31,7 @@ MetricName = Literal[
     "overread_series",  # series by state
     "overread_jobs",  # jobs by state
     "overread_deliveries",  # deliveries by destination and state
+    "overread_withdrawals",  # what destinations are to take back, by state
     "overread_series_excluded",  # series that no rule was asked about, by reason
     "overread_deadlines_missed",  # jobs that were not done by their deadline, by model
     "overread_retrievals",  # missing images that an archive was asked for, by state

@@ -30,6 +30,7 @@ from node.core.job import (
 from node.core.reception import Known
 from node.core.retention import Holding as HeldSeries
 from node.core.study import Incoming, Outcome, Received, SeriesOfStudy, StoredSeries
+from node.core.withdrawal import WithdrawalClaim, WithdrawalState
 
 
 class Files(Protocol):
@@ -218,6 +219,51 @@ class Deliveries(Protocol):
         ------
         LeaseLost
             Another worker holds the delivery.
+        """
+
+
+class Withdrawals(Protocol):
+    """What destinations are to take back."""
+
+    def claim(self) -> WithdrawalClaim | None:
+        """Take the withdrawal that is due longest; None when nothing is due."""
+
+    def renew(self, claim: WithdrawalClaim) -> None:
+        """Prolong the lease.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the withdrawal.
+        """
+
+    def finish(
+        self, claim: WithdrawalClaim, state: WithdrawalState, receipt: Mapping[str, Any] | None
+    ) -> None:
+        """Record what the destination answered; what is WITHDRAWN there counts as delivered no more.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the withdrawal.
+        """
+
+    def park(self, claim: WithdrawalClaim, reason: str, detail: str) -> None:
+        """Stop trying, with a reason code; `overread retry` owes it again.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the withdrawal.
+        """
+
+    def give_back(self, claim: WithdrawalClaim, reason: str, after_s: float) -> None:
+        """Owe it again after a while.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the withdrawal.
         """
 
 

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
-from node.core.job import DeliveryState, InstanceState, Readiness
+from node.core.job import Readiness
 from node.core.ledger import Balance
 from node.core.study import Outcome
 from node.pipeline.receive import receive
@@ -54,11 +54,7 @@ class Node:
 
     def confirmed(self) -> None:
         """Bring everything to its destinations."""
-        while (claim := self.store.deliveries.claim()) is not None:
-            for item, _ in claim.instances:
-                self.store.deliveries.progress(claim, item.sop_instance_uid, InstanceState.SENT)
-            receipt = {"references": [], "confirmed": True}
-            self.store.deliveries.finish(claim, DeliveryState.CONFIRMED, receipt)
+        self.store.deliver_all()
 
     def on_disk(self) -> set[str]:
         """Files of instances and results, those on their way in or out too."""

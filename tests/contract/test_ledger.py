@@ -10,6 +10,7 @@ import pytest
 
 from node.core.job import Readiness
 from node.core.study import Outcome
+from node.pipeline.receive import receive
 from node.store import schema
 from node.store.ledger import balance
 from tests.benchmarks.bench_ledger import fill, measured
@@ -194,6 +195,24 @@ def test_a_delivery_deleted(archive: Archive) -> None:
     archive.damage("DELETE FROM delivery WHERE delivery_id = ?", first.delivery_id)
     told = archive.fault()
     assert told.startswith(f"DELIVERY-GONE: delivery {first.delivery_id}, of result set 2.25.12: ")
+
+
+def test_a_withdrawal_deleted_or_added(archive: Archive) -> None:
+    archive.published()
+    archive.confirmed()
+    one = arrival(1, file=archive.files.incoming("a1"), PatientID="OVR-7")
+    receive(one, archive.store.intake, lambda *_: (arrival(1).header, True))
+    first, second = archive.store.rows(schema.withdrawal)
+    assert archive.balance().withdrawals == {"ordered": 2, "OWED": 2}
+    assert archive.balance().adds_up
+    archive.damage("DELETE FROM withdrawal WHERE withdrawal_id = ?", first.withdrawal_id)
+    told = archive.fault()
+    assert told.startswith(f"WITHDRAWAL-GONE: withdrawal {first.withdrawal_id}, of delivery ")
+    archive.damage("DROP TRIGGER withdrawal_entitles")
+    archive.damage("UPDATE withdrawal SET withdrawal_id = 'w'")
+    codes = [one.code for one in archive.balance().differences]
+    assert codes == ["WITHDRAWAL-GONE", "WITHDRAWAL-GONE", "WITHDRAWAL-ADDED"]
+    assert second.withdrawal_id in str(archive.balance().differences)
 
 
 def test_a_result_set_deleted(archive: Archive) -> None:

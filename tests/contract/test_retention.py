@@ -194,6 +194,42 @@ def test_an_instance_that_is_sent_again_after_it_expired_is_new(node: Kept) -> N
     assert dict(node.expire().kept) == {"JOB-OWED": 1}
 
 
+def test_a_series_that_is_sent_again_whole_is_not_analysed_again_and_that_is_told(
+    node: Kept,
+) -> None:
+    node.published()
+    node.confirmed()
+    node.expire()
+    for number in (1, 2, 3):
+        assert node.take(number) is Outcome.STORED
+    node.store.dispatch()
+    assert [row.state for row in node.store.rows(schema.job)] == ["COMPLETED"]
+    told = [row.detail for row in node.store.rows(schema.event) if row.what == "not analysed again"]
+    assert told == ["ALREADY-ANALYSED: brain-extraction 1.0.2 read the same instances"]
+    node.assert_adds_up()
+    assert node.expire().instances == 3  # and goes again when its days are over
+    node.assert_adds_up()
+
+
+def test_a_result_under_a_former_identity_keeps_nothing(node: Kept) -> None:
+    node.published()
+    node.store.write("UPDATE delivery SET state = 'PARKED', reason = 'IDENTITY-CORRECTED'")
+    assert node.expire().instances == 3
+
+
+def test_what_the_archive_has_committed_itself_is_held_no_more(node: Kept) -> None:
+    node.published()
+    node.confirmed()
+    holding = RetentionStore(node.store.database, node.files.root, held)
+    node.store.write("INSERT INTO commitment_held VALUES ('2.25.3002', 4102444800.0)")
+    assert node.store.commitments.release(["2.25.3001"]) == 0
+    assert dict(expire(holding, AT_ONCE, dry=False).kept) == {"HELD-BY-COMMITMENT": 1}
+    assert node.store.commitments.release(["2.25.3001", "2.25.3002"]) == 1
+    assert node.store.story()[-1] == "commitment released"
+    assert node.store.commitments.release(["2.25.3002"]) == 0
+    assert expire(holding, AT_ONCE, dry=False).instances == 3
+
+
 def test_a_record_deleted_after_the_instance_was_sent_again_is_missed(node: Kept) -> None:
     node.published()
     node.confirmed()
