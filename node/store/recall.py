@@ -74,7 +74,6 @@ def _park(connection: Connection, now: float, row: Row[Any], state: DeliveryStat
             state=state,
             reason=IDENTITY_CORRECTED,
             detail=None,
-            transaction_uid=None,
             lease_until=None,
             ended_at=now,
         )

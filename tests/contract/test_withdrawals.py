@@ -128,6 +128,7 @@ def test_what_nobody_began_to_deliver_is_not_delivered_any_more(store: Store) ->
     assert store.deliveries.claim() is None
     for row in store.rows(schema.delivery):
         assert not store.deliveries.owe_again(row.delivery_id)
+    assert store.rows(schema.outbox) == []
     assert store.outbox().sweep() == 0
     store.dispatch()
     (job,) = store.jobs.unprepared()
@@ -205,6 +206,31 @@ def test_an_identity_that_is_corrected_back_is_answered_again(
     assert (job.request, job.destinations) == (1, ("ehr",))
     assert job.identity["PatientID"] == "OVR-000042"
     assert len(store.rows(schema.job)) == (3 if between else 2)
+
+
+def test_an_identity_that_is_corrected_back_before_anything_was_read_is_read(store: Store) -> None:
+    store.ready()
+    store.correct()
+    store.correct(patient="OVR-000042")
+    store.dispatch()
+    (job,) = store.jobs.unprepared()
+    assert (job.request, job.destinations) == (1, ("pacs", "ehr"))
+
+
+def test_an_identity_that_is_corrected_back_to_one_that_could_not_be_read_is_read_again(
+    store: Store,
+) -> None:
+    store.ready()
+    store.jobs.cancel(store.claimed(), "MODEL-FAILED", "NaN")
+    store.correct()
+    store.dispatch()
+    (job,) = store.jobs.unprepared()
+    store.jobs.prepared(job.job_id, Readiness.READY, {})
+    store.jobs.cancel(store.claimed(), "MODEL-FAILED", "NaN")
+    store.correct(patient="OVR-000042")
+    store.dispatch()
+    (job,) = store.jobs.unprepared()
+    assert job.request == 1
 
 
 def test_an_archive_that_wants_it_gets_the_result_anew(delivered: Store) -> None:

@@ -182,6 +182,15 @@ def _withdraw(record: Record) -> Any:
 _DONE = fhir(_answered({"status": "200", "location": "DiagnosticReport/7"}))
 
 
+def test_a_study_that_has_nothing_but_its_uid_loses_all_its_identifiers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(_STUDY, "identifier", _STUDY["identifier"][:1])  # type: ignore[index]
+    record = Record(_DONE)
+    _withdraw(record)
+    assert "identifier" not in record.bundles[0]["entry"][1]["resource"]
+
+
 def test_marks_what_we_wrote_in_the_version_that_was_read() -> None:
     record = Record(_DONE)
     receipt = _withdraw(record)
