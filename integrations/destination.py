@@ -66,8 +66,22 @@ class Destination(Protocol):
             The peer will not take it; the delivery is parked with the reason.
         """
 
-    def withdraw(self, receipt: Receipt, reason: str) -> Receipt:
+    def withdraw(self, report: Report, receipt: Receipt | None, reason: str) -> Receipt:
         """Take a delivered result back.
+
+        Parameters
+        ----------
+        report
+            The result, as it was delivered.
+        receipt
+            What `deliver` gave for it; None when its answer was lost: it may never have arrived.
+        reason
+            Reason code.
+
+        Returns
+        -------
+        Receipt
+            What does not stand any more; without references when nothing stood there.
 
         Raises
         ------

@@ -78,7 +78,7 @@ class MemoryArchive:
         remark = None if self.answers else "not read back"
         return Receipt(references=references, confirmed=self.answers, remark=remark)
 
-    def withdraw(self, receipt: Receipt, reason: str) -> Receipt:
+    def withdraw(self, report: Report, receipt: Receipt | None, reason: str) -> Receipt:
         """Refuse, as the real archive does.
 
         Raises
@@ -86,7 +86,7 @@ class MemoryArchive:
         Refused
             Always, ``NO-WITHDRAWAL``.
         """
-        raise Refused("NO-WITHDRAWAL", f"{len(receipt.references)} instances stay ({reason})")
+        raise Refused("NO-WITHDRAWAL", f"what was stored stays ({reason})")
 
 
 @dataclass(slots=True)
@@ -101,7 +101,8 @@ class MemoryReports:
 
     failures: list[IntegrationError | None] = field(default_factory=list)
     reports: dict[str, Report] = field(default_factory=dict)
-    """By result set UID."""
+    """By result set UID; also those that were withdrawn, which stand there marked."""
+    withdrawn: set[str] = field(default_factory=set)
 
     def deliver(
         self,
@@ -131,15 +132,25 @@ class MemoryReports:
         remark = "it was there already" if standing else None
         return Receipt(references=(f"DiagnosticReport/{number}",), confirmed=True, remark=remark)
 
-    def withdraw(self, receipt: Receipt, reason: str) -> Receipt:
-        """Refuse, as the real server does.
+    def withdraw(self, report: Report, receipt: Receipt | None, reason: str) -> Receipt:
+        """Note that a report stands there no more.
 
         Raises
         ------
-        Refused
-            Always, ``NO-WITHDRAWAL``.
+        IntegrationError
+            What it was told to raise.
         """
-        raise Refused("NO-WITHDRAWAL", f"{receipt.references[0]} stays ({reason})")
+        failure = self.failures.pop(0) if self.failures else None
+        if failure is not None:
+            raise failure
+        uid = report.result_set_uid
+        if uid not in self.reports:
+            return Receipt(references=(), confirmed=True, remark="nothing stood there")
+        remark = "it was withdrawn before" if uid in self.withdrawn else None
+        self.withdrawn.add(uid)
+        number = list(self.reports).index(uid) + 1
+        references = () if remark else (f"DiagnosticReport/{number}",)
+        return Receipt(references=references, confirmed=True, remark=remark)
 
 
 @dataclass(slots=True)

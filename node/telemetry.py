@@ -31,6 +31,7 @@ MetricName = Literal[
     "overread_series",  # series by state
     "overread_jobs",  # jobs by state
     "overread_deliveries",  # deliveries by destination and state
+    "overread_withdrawals",  # what destinations are to take back, by state
     "overread_series_excluded",  # series that no rule was asked about, by reason
     "overread_deadlines_missed_total",  # expected studies without a result by their deadline, by reason
     "overread_late_instances_total",  # instances of series that were closed before, by peer

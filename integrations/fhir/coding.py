@@ -51,6 +51,9 @@ AUTHOR: Resource = {
 }
 CREATE: Resource = {"system": f"{_TERMINOLOGY}/v3-DataOperation", "code": "CREATE"}
 
+UID_SYSTEM = "urn:dicom:uid"
+"""System of an identifier that is a DICOM UID (FHIR R4 ImagingStudy.identifier)."""
+
 FINDING = Coding("121071", "DCM", "Finding")
 PRESENT = Coding("52101004", "SCT", "Present")
 ABSENT = Coding("2667000", "SCT", "Absent")
@@ -84,7 +87,7 @@ def ucum_code(unit: Coding) -> str:
 
 def dicom_identifier(uid: str) -> Resource:
     """Write a DICOM UID as an identifier (FHIR R4 ImagingStudy.identifier)."""
-    return {"system": "urn:dicom:uid", "value": f"urn:oid:{uid}"}
+    return {"system": UID_SYSTEM, "value": f"urn:oid:{uid}"}
 
 
 def derived_uid(*parts: str) -> str:

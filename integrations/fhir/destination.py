@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from integrations.destination import Progress, Receipt
-from integrations.errors import Refused
-from integrations.fhir import resources
+from integrations.errors import Refused, Unavailable
+from integrations.fhir import resources, withdrawal
 from integrations.fhir.client import FhirClient, token
 from integrations.fhir.coding import derived_uid, dicom_identifier, full_url
 from integrations.fhir.wire import Resource
@@ -64,15 +64,53 @@ class FhirDestination:
             written = self._read_back(report)
         return Receipt(references=written, confirmed=True)
 
-    def withdraw(self, receipt: Receipt, reason: str) -> Receipt:
-        """Refuse: the report stays until retraction is built (entered-in-error).
+    def withdraw(self, report: Report, receipt: Receipt | None, reason: str) -> Receipt:
+        """Mark the report and what we wrote with it as entered in error, in one transaction.
+
+        It is looked for as `deliver` does it, so also a report whose answer was lost is found. The reason is
+        for the caller's own records: a status is all that FHIR has for it.
 
         Raises
         ------
+        Unavailable
+            The server cannot be reached or cannot take it now, or somebody changed a resource meanwhile.
         Refused
-            Always, ``NO-WITHDRAWAL``.
+            The server's no (``EHR-403``).
         """
-        raise Refused("NO-WITHDRAWAL", f"{len(receipt.references)} resources stay ({reason})")
+        summary = self._find(report) or self._read(receipt)
+        if summary is None:
+            return Receipt(references=(), confirmed=True, remark="nothing stood there")
+        marked = withdrawal.standing(self._client, report, summary)
+        if not marked:
+            return Receipt(references=(), confirmed=True, remark="it was withdrawn before")
+        try:
+            _locations(self._client.transact(withdrawal.bundle(marked)))
+        except Refused as error:
+            if error.reason == withdrawal.CHANGED:
+                raise Unavailable("a resource was changed meanwhile") from error
+            raise
+        return Receipt(
+            references=tuple(withdrawal.reference(one) for one in marked), confirmed=True
+        )
+
+    def _read(self, receipt: Receipt | None) -> Resource | None:
+        """Read the report under the reference that the server gave once; None when it is not there.
+
+        Raises
+        ------
+        Unavailable
+            The server cannot be asked now.
+        Refused
+            It does not give it.
+        """
+        if receipt is None or not receipt.references:
+            return None
+        try:
+            return self._client.read(receipt.references[0])
+        except Refused as error:
+            if error.reason in withdrawal.GONE:
+                return None
+            raise
 
     def _find(self, report: Report) -> Resource | None:
         identifier = resources.report_identifier(report)

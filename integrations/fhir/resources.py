@@ -23,6 +23,7 @@ from integrations.fhir.coding import (
     PRESENT,
     RADIOLOGY,
     UCUM,
+    UID_SYSTEM,
     codeable_concept,
     date_time,
     derived_uid,
@@ -44,7 +45,8 @@ _REFERENCE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}(/_history/[A-Za-z0-
 def imaging_study(report: Report) -> Resource:
     """Describe the study, its series that were read and those that we made.
 
-    Counts of the whole study are left out: we may have been sent a part of it.
+    Counts of the whole study are left out: we may have been sent a part of it. Its tag tells one that we
+    wrote from one that was there before.
     """
     study = report.study
     identifiers = [dicom_identifier(study.study_instance_uid)]
@@ -53,6 +55,7 @@ def imaging_study(report: Report) -> Resource:
         identifiers.append(number)
     resource: Resource = {
         "resourceType": "ImagingStudy",
+        "meta": {"tag": [_written_by(report)]},
         "identifier": identifiers,
         "status": "available",
         "modality": [fhir_coding(Coding(one, "DCM", one)) for one in study.modalities],
@@ -65,6 +68,11 @@ def imaging_study(report: Report) -> Resource:
         ],
     }
     return checked(_known(resource))
+
+
+def is_tagged(study: Resource) -> bool:
+    """Whether we wrote an ImagingStudy: it carries the Device UID of a model."""
+    return any(tag.get("system") == UID_SYSTEM for tag in study.get("meta", {}).get("tag", []))
 
 
 def device(report: Report) -> Resource:
@@ -238,6 +246,11 @@ def _series(series: ReportedSeries, *, listed: bool) -> Resource:
 def _known(resource: Resource) -> Resource:
     """Leave out what is not known: FHIR's JSON has no empty value (FHIR R4 json, 2.6.2)."""
     return {name: value for name, value in resource.items() if value not in (None, "", [])}
+
+
+def _written_by(report: Report) -> Resource:
+    identifier = dicom_identifier(report.model.device_uid)
+    return {"system": identifier["system"], "code": identifier["value"]}
 
 
 def _study_reference(report: Report) -> Resource:

@@ -76,7 +76,7 @@ class StorageDestination:
         remarks = self._send(owed, progress) if owed else []
         return self._receipt(study, instances, remarks)
 
-    def withdraw(self, receipt: Receipt, reason: str) -> Receipt:
+    def withdraw(self, report: Report, receipt: Receipt | None, reason: str) -> Receipt:
         """Refuse: what was stored stays until rejection notes are built (IHE RAD IOCM).
 
         Raises

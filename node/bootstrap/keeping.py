@@ -45,6 +45,8 @@ class Nights:
         Draws up the ledger; calls what it is given as it goes on.
     expirable, policy
         What may be deleted.
+    prune
+        Forgets old lists of what peers have made; returns how many lines.
     ledger_at, retention_at
         When.
     """
@@ -53,6 +55,7 @@ class Nights:
     balance: "Callable[[Callable[[int], None]], Balance]"
     expirable: "Expirable"
     policy: "Policy"
+    prune: Callable[[], int]
     ledger_at: "Daily"
     retention_at: "Daily"
 
@@ -95,7 +98,7 @@ def keeper(settings: Settings) -> Keeping:
     holder = f"{socket.gethostname()}:{os.getpid()}"
     return Keeping(
         intake=IntakeStore(opened, owner=holder),
-        jobs=JobStore(opened, settings.queue.lease_s),
+        jobs=JobStore(opened, settings.queue.lease_s, reissued=_reissued(settings)),
         outbox=OutboxStore(opened, settings.queue.ring_again_s),
         lease=RoleLease(opened, "keeper", holder, lease_s=5.0),
         routes=routes(settings),
@@ -107,6 +110,15 @@ def keeper(settings: Settings) -> Keeping:
         expectations=ExpectationStore(opened),
         archives=_archives(settings),
         nights=_nights(settings, opened),
+    )
+
+
+def _reissued(settings: Settings) -> frozenset[str]:
+    """Return who gets a corrected result although it had the former one: a record always does."""
+    return frozenset(
+        peer.name
+        for peer in settings.peer
+        if "ehr" in peer.roles or peer.on_correction == "reissue"
     )
 
 
@@ -156,9 +168,22 @@ def _nights(settings: Settings, opened: "Database") -> Nights:
         balance=lambda watch: balance(opened, root, young_s=ledger.young_s, progress=watch),
         expirable=RetentionStore(opened, root, held),
         policy=settings.retention_policy,
+        prune=_pruner(settings, opened),
         ledger_at=Daily(at=ledger.nightly_at, zone=ledger.time_zone),
         retention_at=Daily(at=retention.daily_at, zone=retention.time_zone),
     )
+
+
+def _pruner(settings: Settings, opened: "Database") -> Callable[[], int]:
+    from node.core.retention import DAY_S
+    from node.store.announcements import AnnouncementStore
+
+    days = settings.retention.announcements_keep_days
+    if days is None:
+        return lambda: 0
+    keep_s = days * DAY_S
+    announcements = AnnouncementStore(opened)
+    return lambda: announcements.prune(keep_s)
 
 
 def _archives(settings: Settings) -> "list[Archive]":

@@ -1,6 +1,7 @@
 """What the node keeps: its database, its files, and the stores that stand on them."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,6 @@ from node.settings import Settings
 
 if TYPE_CHECKING:
     from node.store.database import Database
-    from node.store.deliveries import DeliveryStore
     from node.store.files import FileStore
     from node.store.overview import Overview
     from node.store.retention import RetentionStore
@@ -54,11 +54,15 @@ def retention_store(settings: Settings) -> "RetentionStore":
     return RetentionStore(database(settings), files(settings).root, held)
 
 
-def delivery_store(settings: Settings) -> "DeliveryStore":
-    """Open what is owed to destinations, for `overread retry`."""
+def parked(settings: Settings) -> "tuple[Callable[[str], bool], ...]":
+    """Open what may be parked, for `overread retry`: each owes its own again, and says whether it had it."""
+    from node.store.commitments import CommitmentStore
     from node.store.deliveries import DeliveryStore
+    from node.store.withdrawals import WithdrawalStore
 
-    return DeliveryStore(database(settings), settings.queue.lease_s)
+    opened, lease_s = database(settings), settings.queue.lease_s
+    kinds = (DeliveryStore, WithdrawalStore, CommitmentStore)
+    return tuple(kind(opened, lease_s).owe_again for kind in kinds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

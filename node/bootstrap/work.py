@@ -15,6 +15,7 @@ from node.telemetry import log_failure
 if TYPE_CHECKING:
     from inference.card import Card
     from inference.results.objects import Equipment
+    from node.core.ports import Hold
     from node.pipeline.deliver import Outlet
 
 
@@ -63,7 +64,7 @@ def _rehearse(installed: "Mapping[str, Card]", equipment: "Equipment") -> None:
 
 
 def deliverer(settings: Settings) -> Step:
-    """Wire the step that does one delivery.
+    """Wire the step that does one withdrawal, or else one delivery: what is wrong goes first.
 
     Raises
     ------
@@ -71,17 +72,25 @@ def deliverer(settings: Settings) -> Step:
         A peer's token is not in the environment.
     """
     from node.pipeline.deliver import deliver_next
+    from node.pipeline.withdraw import withdraw_next
     from node.store.deliveries import DeliveryStore
+    from node.store.withdrawals import WithdrawalStore
 
-    store = files(settings)
-    deliveries = DeliveryStore(database(settings), settings.queue.lease_s)
+    store, opened = files(settings), database(settings)
+    deliveries = DeliveryStore(opened, settings.queue.lease_s)
+    withdrawals = WithdrawalStore(opened, settings.queue.lease_s)
     outlets = {
         peer.name: _outlet(settings, peer)
         for peer in settings.peer
         if peer.roles & {"archive", "ehr"}
     }
     lost_leases = settings.queue.attempts
-    return lambda hold: deliver_next(deliveries, store, outlets, hold, lost_leases)
+
+    def step(hold: "Hold") -> bool:
+        withdrawn = withdraw_next(withdrawals, outlets, hold, lost_leases)
+        return withdrawn or deliver_next(deliveries, store, outlets, hold, lost_leases)
+
+    return step
 
 
 def _outlet(settings: Settings, peer: Peer) -> "Outlet":
@@ -90,7 +99,8 @@ def _outlet(settings: Settings, peer: Peer) -> "Outlet":
     if "ehr" in peer.roles:
         from integrations.fhir.destination import FhirDestination
 
-        return Outlet(destination=FhirDestination(fhir_client(peer)), record=record(peer))
+        destination = FhirDestination(fhir_client(peer))
+        return Outlet(destination=destination, record=record(peer), withdraws=True)
     from integrations.pacs.query import DicomArchiveIndex
     from integrations.pacs.storage import StorageDestination
 

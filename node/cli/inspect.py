@@ -12,12 +12,22 @@ from node import bootstrap
 from node.cli.app import CONFIG, Config, Json, err, load, out
 from node.cli.explain import routing_lines, routing_of
 from node.clock import at
+from node.store.deliveries import FINAL
 from node.store.overview import Overview, Row
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (studies, jobs, deliveries, explain, retry, check):
+    for command in (
+        studies,
+        jobs,
+        deliveries,
+        withdrawals,
+        commitments,
+        explain,
+        retry,
+        check,
+    ):
         app.command()(command)
 
 
@@ -37,6 +47,18 @@ def deliveries(config: Config = CONFIG, as_json: Json = False) -> None:
     """List the newest deliveries with their state and reason."""
     columns = ("delivery_id", "destination", "state", "reason", "attempts", "due_at")
     _show(_overview(config).deliveries(), columns, as_json)
+
+
+def withdrawals(config: Config = CONFIG, as_json: Json = False) -> None:
+    """List the newest withdrawals: what a destination is to take back, and because of what."""
+    columns = ("withdrawal_id", "destination", "cause", "state", "reason", "attempts", "due_at")
+    _show(_overview(config).withdrawals(), columns, as_json)
+
+
+def commitments(config: Config = CONFIG, as_json: Json = False) -> None:
+    """List the newest requests for Storage Commitment, and whether the peer has its report."""
+    columns = ("commitment_id", "peer", "state", "reason", "attempts", "asked_at", "due_at")
+    _show(_overview(config).commitments(), columns, as_json)
 
 
 def explain(
@@ -71,29 +93,29 @@ def explain(
     for job in story["jobs"]:
         _print_job(job)
     for delivery in story["deliveries"]:
-        why = f" ({delivery['reason']}: {delivery['detail'] or ''})" if delivery["reason"] else ""
-        if delivery["state"] == "PARKED":
-            why += f"; once mended: overread retry {delivery['delivery_id']}"
-        out.print(
-            f"  delivery to {delivery['destination']}: {delivery['state']}{why}", highlight=False
-        )
+        _print_work(f"delivery to {delivery['destination']}", delivery, delivery["delivery_id"])
+    for wrong in story["withdrawals"]:
+        what = f"withdrawal from {wrong['destination']}, {wrong['cause']}"
+        _print_work(what, wrong, wrong["withdrawal_id"])
 
 
 def retry(
-    delivery: Annotated[str, typer.Argument(help="Identifier of a parked delivery.")],
+    parked: Annotated[
+        str, typer.Argument(help="Identifier of a parked delivery, withdrawal or commitment.")
+    ],
     config: Config = CONFIG,
 ) -> None:
-    """Owe a parked delivery again.
+    """Owe a parked delivery, withdrawal or report of Storage Commitment again.
 
     Raises
     ------
     typer.Exit
-        There is no such parked delivery.
+        Nothing that may be owed again is parked under this identifier.
     """
-    if not bootstrap.delivery_store(load(config)).owe_again(delivery):
-        err.print(f"{delivery} is not a parked delivery")
+    if not any(owe_again(parked) for owe_again in bootstrap.parked(load(config))):
+        err.print(f"{parked} is not a parked delivery, withdrawal or commitment")
         raise typer.Exit(1)
-    out.print(f"{delivery} is owed again")
+    out.print(f"{parked} is owed again")
 
 
 def check(config: Config = CONFIG) -> None:
@@ -122,6 +144,7 @@ def _story(overview: Overview, uid: str) -> dict[str, Any]:
         **routing_of(overview, uid),
         "jobs": [{**row, "context": _context(overview, row["job_id"])} for row in found],
         "deliveries": overview.deliveries(uid),
+        "withdrawals": overview.withdrawals(uid),
     }
 
 
@@ -148,6 +171,13 @@ def _print_job(job: Row) -> None:
     if job["seconds"]:
         stages = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in job["seconds"].items())
         out.print(f"    on {job['server']}: {stages}", highlight=False)
+
+
+def _print_work(what: str, row: Row, key: str) -> None:
+    why = f" ({row['reason']}: {row['detail'] or ''})" if row["reason"] else ""
+    if row["state"] == "PARKED" and row["reason"] not in FINAL:
+        why += f"; once mended: overread retry {key}"
+    out.print(f"  {what}: {row['state']}{why}", highlight=False)
 
 
 def _overview(config: Any) -> Overview:

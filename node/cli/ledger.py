@@ -73,7 +73,11 @@ def _table(balance: Balance) -> Table:
     table = Table("account", "left", "count", "right", "count ", title="Ledger")
     _rows(table, "C-STOREs answered Success", balance.journal, {})
     _rows(table, "instances", {"stored": balance.journal["stored"]}, balance.instances)
-    for name, counts in (("jobs", balance.jobs), ("deliveries", balance.deliveries)):
+    for name, counts in (
+        ("jobs", balance.jobs),
+        ("deliveries", balance.deliveries),
+        ("withdrawals", balance.withdrawals),
+    ):
         states = {state: count for state, count in counts.items() if state != "ordered"}
         _rows(table, name, {"ordered": counts["ordered"]}, states)
     return table

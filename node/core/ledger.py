@@ -49,7 +49,7 @@ class Balance:
         Lines by outcome: the left side.
     instances
         Stored instances by what became of them: the right side of ``stored``.
-    jobs, deliveries
+    jobs, deliveries, withdrawals
         Further down: what was ordered (``ordered``), and by state what there is.
     found
         How many differences.
@@ -64,6 +64,7 @@ class Balance:
     instances: Mapping[str, int]
     jobs: Mapping[str, int]
     deliveries: Mapping[str, int]
+    withdrawals: Mapping[str, int]
     found: int
     differences: tuple[Difference, ...]
 

@@ -32,6 +32,7 @@ from node.core.job import (
 from node.core.reception import Known
 from node.core.retention import Holding as HeldSeries
 from node.core.study import Incoming, Outcome, Received, SeriesOfStudy, StoredSeries
+from node.core.withdrawal import WithdrawalClaim, WithdrawalState
 
 
 class Files(Protocol):
@@ -242,6 +243,51 @@ class Deliveries(Protocol):
         """
 
 
+class Withdrawals(Protocol):
+    """What destinations are to take back."""
+
+    def claim(self) -> WithdrawalClaim | None:
+        """Take the withdrawal that is due longest; None when nothing is due."""
+
+    def renew(self, claim: WithdrawalClaim) -> None:
+        """Prolong the lease.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the withdrawal.
+        """
+
+    def finish(
+        self, claim: WithdrawalClaim, state: WithdrawalState, receipt: Mapping[str, Any] | None
+    ) -> None:
+        """Record what the destination answered; what is WITHDRAWN there counts as delivered no more.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the withdrawal.
+        """
+
+    def park(self, claim: WithdrawalClaim, reason: str, detail: str) -> None:
+        """Stop trying, with a reason code; `overread retry` owes it again.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the withdrawal.
+        """
+
+    def give_back(self, claim: WithdrawalClaim, reason: str, after_s: float) -> None:
+        """Owe it again after a while.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the withdrawal.
+        """
+
+
 class Outbox(Protocol):
     """The bells that are to be rung."""
 
@@ -344,6 +390,9 @@ class Expirable(Protocol):
 
     def remove_lost_claims(self) -> int:
         """Remove result files that killed workers left behind; return how many claims'."""
+
+    def remove_empty_folders(self) -> int:
+        """Remove the folders that expired files leave behind; return how many."""
 
 
 Hold = Callable[[Callable[[], None]], AbstractContextManager[None]]

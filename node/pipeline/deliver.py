@@ -26,10 +26,13 @@ class Outlet:
     record
         The patient record behind it: it verifies the patient again before anything is written there.
         None for an archive.
+    withdraws
+        It takes results back. False for an archive, which corrects what it holds.
     """
 
     destination: Destination
     record: Record | None = None
+    withdraws: bool = False
 
 
 def deliver_next(

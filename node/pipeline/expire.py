@@ -54,12 +54,7 @@ def expire(
     """
     done = Expired()
     if not dry:
-        recovered = store.recover()
-        if recovered:
-            log("retention recovered", count=recovered)
-        lost = store.remove_lost_claims()
-        if lost:
-            log("results of lost claims removed", count=lost)
+        _tidy(store)
     for holding, now in store.holdings():
         if ended():
             break
@@ -70,4 +65,15 @@ def expire(
             done.series.append((holding, verdict))
         else:  # something came in between, or a file is not there: the ledger tells
             done.kept["CHANGED-MEANWHILE"] += 1
+    if not dry:
+        store.remove_empty_folders()
     return done
+
+
+def _tidy(store: Expirable) -> None:
+    recovered = store.recover()
+    if recovered:
+        log("retention recovered", count=recovered)
+    lost = store.remove_lost_claims()
+    if lost:
+        log("results of lost claims removed", count=lost)

@@ -59,6 +59,10 @@ class Peer(Table):
     results_to: tuple[str, ...] = Field(
         (), description="Peers that get the results of its studies."
     )
+    on_correction: Literal["archive-corrects", "reissue"] = Field(
+        "archive-corrects",
+        description="What an archive gets that has a result whose patient is corrected later.",
+    )
     priority: int = Field(0, description="How urgent its studies are; higher is more urgent.")
     fhir: FhirTable | None = Field(None, description="Its FHIR endpoint, for the role `ehr`.")
 

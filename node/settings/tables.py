@@ -155,6 +155,11 @@ class RetentionTable(Table):
     unrouted_keep_days: float | None = Field(
         None, ge=0, description="Days that a series is kept that no rule wanted."
     )
+    announcements_keep_days: float | None = Field(
+        30.0,
+        ge=0,
+        description="Days that a list of a peer is kept after its series was dispatched.",
+    )
     daily_at: ClockTime = Field("02:00", description="When the keeper deletes, once a day.")
     time_zone: TimeZone = Field("UTC", description="IANA time zone of `daily_at`.")
 

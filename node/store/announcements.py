@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, or_, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.core.announcement import Announced, Announcement, Kind, StepAnswer, StepChange, StepState
+from node.core.study import SeriesState
 from node.store import schema
 from node.store.database import Database
 from node.store.events import tell
@@ -86,6 +87,42 @@ class AnnouncementStore:
             if state is StepState.COMPLETED:
                 note(connection, now, _completed(change.peer, step.study_instance_uid, performed))
         return StepAnswer.TAKEN
+
+    def prune(self, keep_s: float) -> int:
+        """Forget lists and ended steps that are older; return how many lines went.
+
+        A list of a series that waits to be complete, or to be dispatched, stays, and with one of its lines the
+        whole of a request for commitment: it speaks only for series that hold all it names.
+
+        Raises
+        ------
+        OutOfResources
+            The database could not be written.
+        """
+        told, series, held = schema.announcement, schema.series, schema.instance
+        waiting = or_(series.c.state == SeriesState.OPEN, series.c.dispatched_at.is_(None))
+        unsettled = select(series.c.series_instance_uid).where(waiting)
+        mine = told.alias()
+        needed = (
+            select(mine.c.peer, mine.c.at)
+            .join(held, held.c.sop_instance_uid == mine.c.sop_instance_uid)
+            .where(held.c.series_instance_uid.in_(unsettled))
+        )
+        with self._database.transaction() as (connection, now):
+            gone = connection.execute(
+                delete(told).where(
+                    told.c.at < now - keep_s,
+                    or_(
+                        told.c.series_instance_uid.is_(None),
+                        told.c.series_instance_uid.not_in(unsettled),
+                    ),
+                    tuple_(told.c.peer, told.c.at).not_in(needed),
+                )
+            ).rowcount
+            ended = connection.execute(
+                delete(STEP).where(STEP.c.ended_at.is_not(None), STEP.c.ended_at < now - keep_s)
+            ).rowcount
+        return gone + ended
 
 
 def note(connection: Connection, now: float, announcement: Announcement) -> None:

@@ -9,9 +9,11 @@ that place any more when somebody sends the instance again, and what is put ther
 removed here.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from node.store.durable import sync_folder
+from node.store.folders import DurableFolders
 
 
 def set_aside(root: Path, kind: str, subject: str) -> Path:
@@ -32,6 +34,7 @@ class Aside:
         self._root = root
         self._folder = root / "expired"
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._folders = DurableFolders(root)
 
     def put(self, kind: str, subject: str, path: str) -> None:
         """Move a file aside.
@@ -46,15 +49,18 @@ class Aside:
     def sync(self, paths: set[str]) -> None:
         """Make durable that the files at `paths` are not there any more, and where they are."""
         for folder in {self._folder, *((self._root / path).parent for path in paths)}:
-            _sync(folder)
+            sync_folder(folder)
 
     def put_back(self, kind: str, subject: str, path: str) -> None:
         """Give a file its place again, unless another one has taken it; durable on return."""
         aside, place = set_aside(self._root, kind, subject), self._root / path
         if not place.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            aside.rename(place)
-            _sync(place.parent)
+
+            def move() -> None:
+                aside.rename(place)
+
+            self._folders.fill(place.parent, move)
+            sync_folder(place.parent)
         aside.unlink(missing_ok=True)
 
     def remove(self, kind: str, subject: str) -> None:
@@ -67,11 +73,3 @@ class Aside:
             kind, _, subject = path.name.partition("!")
             if subject:
                 yield kind, subject
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

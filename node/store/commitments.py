@@ -11,6 +11,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    null,
     or_,
     select,
     update,
@@ -230,6 +231,58 @@ class CommitmentStore:
                 )
                 .values(due_at=now + after_s)
             )
+
+    def owe_again(self, commitment_id: str) -> bool:
+        """Owe a parked report again, and try it as long as a new one; tell whether it was parked.
+
+        The answer is given anew: the peer never took the former one, and what that promised to hold may have
+        gone since.
+
+        Raises
+        ------
+        OutOfResources
+            The database could not be written.
+        """
+        with self._database.transaction() as (connection, now):
+            changed = connection.execute(
+                update(COMMITMENT)
+                .where(
+                    COMMITMENT.c.commitment_id == commitment_id,
+                    COMMITMENT.c.state == CommitmentState.PARKED,
+                )
+                .values(
+                    state=CommitmentState.OWED,
+                    failures=null(),
+                    reason=None,
+                    asked_at=now,
+                    answered_at=None,
+                    due_at=now,
+                    ended_at=None,
+                )
+            ).rowcount
+            return bool(changed)
+
+    def release(self, sop_instance_uids: Sequence[str]) -> int:
+        """End the holding of instances that their archive has committed itself; return how many.
+
+        Raises
+        ------
+        OutOfResources
+            The database could not be written.
+        """
+        held_ = schema.commitment_held
+        count = 0
+        with self._database.transaction() as (connection, now):
+            for uids in _batches(sop_instance_uids):
+                count += connection.execute(
+                    update(held_)
+                    .where(held_.c.sop_instance_uid.in_(uids), held_.c.until > now)
+                    .values(until=now)
+                ).rowcount
+            studies = _studies(connection, sop_instance_uids)
+            for study in sorted({*studies.values()}):
+                tell(connection, now, study, "commitment released", "the archive has committed")
+        return count
 
     def _end(self, claim: CommitmentClaim, state: CommitmentState, reason: str | None) -> None:
         with self._database.transaction() as (connection, now):

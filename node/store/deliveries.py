@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Update, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Update, or_, select, update
 
 from node.core.identifiers import new_uid
 from node.core.job import DeliveryClaim, DeliveryState, InstanceState, ResultInstance, move
+from node.core.withdrawal import IDENTITY_CORRECTED, WithdrawalState
 from node.errors import LeaseLost
 from node.store import schema
 from node.store.database import Database
@@ -16,6 +17,8 @@ from node.store.outbox import DELIVER, owed, put, remove
 DELIVERY = schema.delivery
 SUPERSEDED = "SUPERSEDED"
 """Reason of a delivery that must not be owed again: the destination would get an older result."""
+FINAL = (SUPERSEDED, IDENTITY_CORRECTED)
+"""Reasons of parked deliveries that nobody can owe again."""
 
 
 class DeliveryStore:
@@ -36,6 +39,8 @@ class DeliveryStore:
     def claim(self) -> DeliveryClaim | None:
         """Take the delivery that is due longest; None when nothing is due.
 
+        None to a destination that is to take back another result of the same study before.
+
         Raises
         ------
         OutOfResources
@@ -45,7 +50,7 @@ class DeliveryStore:
             row = connection.execute(
                 select(DELIVERY, schema.result_set.c.study_instance_uid, schema.result_set.c.report)
                 .join(schema.result_set)
-                .where(owed(DELIVERY, now))
+                .where(owed(DELIVERY, now), ~_waits())
                 .order_by(DELIVERY.c.due_at)
                 .limit(1)
             ).first()
@@ -146,7 +151,7 @@ class DeliveryStore:
             tell(connection, now, claim.study_instance_uid, "delivery postponed", detail)
 
     def owe_again(self, delivery_id: str) -> bool:
-        """Owe a parked delivery again; tell whether it was parked, and not for an older result's sake.
+        """Owe a parked delivery again; tell whether it was parked, and the result is still to be sent.
 
         Raises
         ------
@@ -159,7 +164,7 @@ class DeliveryStore:
                 .where(
                     DELIVERY.c.delivery_id == delivery_id,
                     DELIVERY.c.state == DeliveryState.PARKED,
-                    DELIVERY.c.reason != SUPERSEDED,
+                    DELIVERY.c.reason.not_in(FINAL),
                 )
                 .values(
                     state=move(DeliveryState.PARKED, DeliveryState.OWED),
@@ -204,6 +209,19 @@ def park_superseded(connection: Connection, now: float, result_set_ids: Sequence
         )
         remove(connection, DELIVER, row.delivery_id)
     return [row.destination for row in rows]
+
+
+def _waits() -> ColumnElement[bool]:
+    wrong = schema.withdrawal
+    return (
+        select(wrong.c.withdrawal_id)
+        .where(
+            wrong.c.state == WithdrawalState.OWED,
+            wrong.c.destination == DELIVERY.c.destination,
+            wrong.c.study_instance_uid == schema.result_set.c.study_instance_uid,
+        )
+        .exists()
+    )
 
 
 def _lost_leases(row: Row[Any]) -> int:

@@ -5,6 +5,7 @@
     instances/<study>/<series>/<sop instance>.<digest>.dcm   as received
     results/<claim>/<name>                                   as created; ``.part`` while half-written
     incoming/<listener>/<association>.<number>               half-received, or not recorded yet
+    removals                                                 its size counts removals of empty folders
 
 The digest in the name keeps two contents under one UID apart, whoever comes first. A received file gets
 its final name by a link and keeps its first one until it is recorded, so that a start-up finds in
@@ -19,7 +20,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from node.errors import OutOfResources
-from node.store.durable import DurableFolders, IncomingFile, sync, sync_folder, told
+from node.store.durable import sync, sync_folder, told
+from node.store.folders import DurableFolders
+from node.store.incoming import IncomingFile
 
 
 class FileStore:
@@ -84,12 +87,15 @@ class FileStore:
         path = self.result_path(folder, name)
         final = self.root / path
         temporary = final.with_name(f"{name}.part")
-        try:
-            self._folders.make(final.parent)
+
+        def write() -> None:
             with temporary.open("wb") as file:
                 file.write(data)
                 file.flush()
                 sync(file.fileno())
+
+        try:
+            self._folders.fill(final.parent, write)
             temporary.replace(final)
             sync_folder(final.parent)
         except OSError as error:

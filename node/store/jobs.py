@@ -4,7 +4,7 @@ A claim has its own Transaction UID. Every later write names it in its condition
 that makes the write visible: a worker that slept through its lease writes nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,12 +23,13 @@ from node.core.job import (
 from node.core.study import SeriesOfStudy, StoredSeries
 from node.errors import LeaseLost
 from node.store import schema
-from node.store.corrections import still_to_get
+from node.store.corrections import in_question, still_to_get
 from node.store.database import Database
 from node.store.decisions import decide
 from node.store.events import tell
 from node.store.joined import deadline_at, join
 from node.store.outbox import ANALYSE, owed, put, remove
+from node.store.overtaken import overtake
 from node.store.results import insert_result, owe_delivery, same_question, supersede
 from node.store.siblings import series_of_study
 
@@ -46,11 +47,16 @@ class JobStore:
         Where it is kept.
     lease_s
         How long a claim lives without renewal.
+    reissued
+        Destinations that get a result anew when the identity of its study is corrected.
     """
 
-    def __init__(self, database: Database, lease_s: float) -> None:
+    def __init__(
+        self, database: Database, lease_s: float, *, reissued: Collection[str] = ()
+    ) -> None:
         self._database = database
         self._lease_s = lease_s
+        self._reissued = frozenset(reissued)
 
     def siblings(self, study_instance_uid: str) -> list[SeriesOfStudy]:
         """Return every series of a study, for a rule that reads the best of them."""
@@ -67,10 +73,11 @@ class JobStore:
     ) -> None:
         """Create jobs and keep what was decided of the series: one transaction.
 
-        A job that exists already, because the same instances were complete before, is left alone; a rule
-        that waited joins it. An earlier job for the same series and model that is not done yet is canceled:
-        its result would be older than the one that is ordered now, and could come later. Nothing happens when
-        something of the series arrived since it was read, or another keeper was faster.
+        A question that was answered already, about the same instances with the same content, is not asked
+        again: a rule that waited joins its job, otherwise the story says so. An earlier job for the same
+        series and model that is not done yet is canceled: its result would be older than the one that is
+        ordered now, and could come later. Nothing happens when something of the series arrived since it was
+        read, or another keeper was faster.
 
         Raises
         ------
@@ -82,16 +89,34 @@ class JobStore:
             if not decide(connection, now, series, decisions, why):
                 return
             for request in requests:
-                if not _exists(connection, request.job_id):
-                    destinations = still_to_get(connection, now, request)
-                    if destinations is not None:
-                        _overtake(connection, now, request)
-                        _create(connection, now, replace(request, destinations=tuple(destinations)))
-                elif series.waiting is not None:
-                    join(connection, now, request)
+                self._order(connection, now, request, joins=series.waiting is not None)
             for note in notes:
                 what = "excluded" if excluded else "not routed"
                 tell(connection, now, series.study_instance_uid, what, note)
+
+    def _order(
+        self, connection: Connection, now: float, request: JobRequest, *, joins: bool
+    ) -> None:
+        asked = in_question(connection, request)
+        if asked is None and joins:
+            join(connection, now, request, self._reissued)
+            return
+        if asked is None:
+            detail = f"ALREADY-ANALYSED: {request.model} {request.version} read the same instances"
+            tell(connection, now, request.study_instance_uid, "not analysed again", detail)
+            return
+        destinations = still_to_get(connection, now, asked, self._reissued)
+        if destinations is None:
+            return
+        same_question = (
+            (JOB.c.study_instance_uid == request.study_instance_uid)
+            & (JOB.c.series_instance_uid == request.series_instance_uid)
+            & (JOB.c.model == request.model)
+        )
+        overtake(
+            connection, now, same_question, "more of the series arrived before the job was done"
+        )
+        _create(connection, now, replace(asked, destinations=tuple(destinations)))
 
     def unprepared(self) -> list[Claim]:
         """Return jobs whose inputs are INCOMPLETE and due to be prepared; their Transaction UID is empty."""
@@ -253,30 +278,6 @@ class JobStore:
 def _words(notes: Sequence[str]) -> str:
     """Return what the first note says behind its code and its series."""
     return notes[0].split(": ", 2)[-1] if notes else ""
-
-
-def _overtake(connection: Connection, now: float, request: JobRequest) -> None:
-    pending = connection.execute(
-        select(JOB.c.job_id, JOB.c.state).where(
-            JOB.c.study_instance_uid == request.study_instance_uid,
-            JOB.c.series_instance_uid == request.series_instance_uid,
-            JOB.c.model == request.model,
-            JOB.c.state.in_((JobState.SCHEDULED, JobState.IN_PROGRESS)),
-        )
-    ).all()
-    detail = "more of the series arrived before the job was done"
-    for row in pending:
-        values = {"state": move(JobState(row.state), JobState.CANCELED), "reason": "OVERTAKEN"}
-        ended = {"detail": detail, "ended_at": now, "lease_until": None}
-        connection.execute(update(JOB).where(JOB.c.job_id == row.job_id).values(**values, **ended))
-        remove(connection, ANALYSE, row.job_id)
-        tell(connection, now, request.study_instance_uid, "job canceled", f"OVERTAKEN: {detail}")
-
-
-def _exists(connection: Connection, job_id: str) -> bool:
-    return (
-        connection.execute(select(JOB.c.job_id).where(JOB.c.job_id == job_id)).first() is not None
-    )
 
 
 def _study(connection: Connection, job_id: str) -> str:

@@ -1,5 +1,6 @@
 """A rule that waited, and fires for what another rule has ordered already: it joins that job."""
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
@@ -15,19 +16,32 @@ RULES = 255
 """Characters of the rules' names together."""
 
 
-def join(connection: Connection, now: float, request: JobRequest) -> None:
-    """Add a rule, its urgency and its destinations to the job that exists under the request's key.
+def join(
+    connection: Connection, now: float, request: JobRequest, reissued: Collection[str]
+) -> None:
+    """Add a rule, its urgency and its destinations to the last job that asks the same question.
 
     What a worker has in hand goes to the added destinations too; of what is done, the current result is
     owed to them.
     """
-    row = connection.execute(select(JOB).where(JOB.c.job_id == request.job_id)).one()
-    wanted = still_to_get(connection, now, request) or ()
+    row = connection.execute(
+        select(JOB)
+        .where(
+            JOB.c.study_instance_uid == request.study_instance_uid,
+            JOB.c.series_instance_uid == request.series_instance_uid,
+            JOB.c.model == request.model,
+            JOB.c.version == request.version,
+            JOB.c.digest == request.digest,
+        )
+        .order_by(JOB.c.request.desc())
+        .limit(1)
+    ).one()
+    wanted = still_to_get(connection, now, request, reissued) or ()
     added = [name for name in wanted if name not in row.destinations]
     deadlines = [at for at in (row.deadline_at, _deadline(connection, request)) if at is not None]
     connection.execute(
         update(JOB)
-        .where(JOB.c.job_id == request.job_id)
+        .where(JOB.c.job_id == row.job_id)
         .values(
             rule=f"{row.rule}, {request.rule}"[:RULES],
             priority=max(row.priority, request.priority),

@@ -92,6 +92,7 @@ class OutboxStore:
                 for queue, table, key in (
                     (ANALYSE, schema.job, "job_id"),
                     (DELIVER, schema.delivery, "delivery_id"),
+                    (DELIVER, schema.withdrawal, "withdrawal_id"),
                 )
             )
 
@@ -107,9 +108,9 @@ def _put_back(connection: Connection, queue: str, table: Table, key: str, now: f
 
 
 def owed(table: Table, now: float) -> ColumnElement[bool]:
-    """Return the condition under which a job or a delivery may be claimed."""
+    """Return the condition under which a job, a delivery or a withdrawal may be claimed."""
     unheld = or_(table.c.lease_until.is_(None), table.c.lease_until < now)
-    if table is schema.delivery:
+    if table is not schema.job:
         return and_(table.c.state == DeliveryState.OWED, table.c.due_at <= now, unheld)
     waiting = and_(table.c.state == JobState.SCHEDULED, table.c.readiness != Readiness.INCOMPLETE)
     return and_(or_(waiting, table.c.state == JobState.IN_PROGRESS), table.c.due_at <= now, unheld)

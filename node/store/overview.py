@@ -85,6 +85,21 @@ class Overview:
             question = question.where(result.c.study_instance_uid == study_instance_uid)
         return self._rows(question)
 
+    def withdrawals(self, study_instance_uid: str | None = None, limit: int = 100) -> list[Row]:
+        """Return the newest withdrawals, of one study or of all."""
+        table = schema.withdrawal
+        question = select(table).order_by(table.c.created_at.desc()).limit(limit)
+        if study_instance_uid is not None:
+            question = question.where(table.c.study_instance_uid == study_instance_uid)
+        return self._rows(question)
+
+    def commitments(self, limit: int = 100) -> list[Row]:
+        """Return the newest transactions of Storage Commitment, without their lists."""
+        table = schema.commitment
+        columns = [column for column in table.c if column.name not in {"listed", "failures"}]
+        question = select(*columns).order_by(table.c.asked_at.desc()).limit(limit)
+        return self._rows(question)
+
     def result_instances(self, result_set_id: str) -> list[Row]:
         """Return the objects of a result set, in the order of delivery."""
         table = schema.result_instance
@@ -148,6 +163,7 @@ class Overview:
             "series": schema.series.c.state,
             "jobs": schema.job.c.state,
             "deliveries": schema.delivery.c.state,
+            "withdrawals": schema.withdrawal.c.state,
             "retrievals": schema.retrieval.c.state,
             "outbox": schema.outbox.c.queue,
             "announced": schema.announcement.c.kind,

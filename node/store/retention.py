@@ -6,6 +6,7 @@ tombstones are there and `recover` removes the files.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from node.errors import OutOfResources
 from node.store import schema
 from node.store.aside import Aside
 from node.store.database import Database
+from node.store.durable import told
 from node.store.events import tell
+from node.store.folders import EmptyFolders
 from node.store.leftovers import remove_lost_claims
 
 PAGE = 500
@@ -72,6 +75,7 @@ class RetentionStore:
         self._root = root
         self._held = held
         self._aside = Aside(root)
+        self._empty = EmptyFolders(root)
 
     def holdings(self) -> Iterator[tuple[Holding, float]]:
         """Give every series that has instances on record, and the database's time; page by page."""
@@ -119,7 +123,7 @@ class RetentionStore:
             return False
         except OSError as error:
             self.recover()
-            raise OutOfResources(f"disk: {error.strerror}") from error
+            raise OutOfResources(told(error)) from error
         except OutOfResources:
             self.recover()
             raise
@@ -136,6 +140,8 @@ class RetentionStore:
             Disk or database refused; the next call goes on.
         """
         count = 0
+        with _disk():
+            self._empty.recover()
         # as a writer: whoever expires now has either committed or not begun
         with self._database.transaction() as (connection, _):
             for kind, subject in self._aside.listed():
@@ -154,14 +160,31 @@ class RetentionStore:
         """
         return remove_lost_claims(self._database, self._root)
 
+    def remove_empty_folders(self) -> int:
+        """Remove the folders that expired files leave behind; return how many.
+
+        Raises
+        ------
+        OutOfResources
+            The disk refused.
+        """
+        with _disk():
+            return self._empty.remove()
+
     def _settle(self, kind: str, subject: str, path: str | None) -> None:
-        try:
+        with _disk():
             if path is None:
                 self._aside.remove(kind, subject)
             else:
                 self._aside.put_back(kind, subject, path)
-        except OSError as error:
-            raise OutOfResources(f"disk: {error.strerror}") from error
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutOfResources(told(error)) from error
 
 
 def _holding(connection: Connection, now: float, uid: str, held: Held) -> Holding | None:

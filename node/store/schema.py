@@ -210,6 +210,31 @@ delivery_instance = Table(
     Column("at", Double, nullable=False),
 )
 
+withdrawal = Table(
+    "withdrawal",
+    metadata,
+    Column("withdrawal_id", Key, primary_key=True),
+    Column("delivery_id", Key, ForeignKey("delivery.delivery_id"), nullable=False),
+    Column("study_instance_uid", Uid, nullable=False),
+    Column("destination", String(64), nullable=False),
+    Column("cause", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(64)),
+    Column("detail", String(1024)),
+    Column("receipt", JSON),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("lost_leases", Integer, nullable=False, default=0),
+    Column("due_at", Double, nullable=False),
+    Column("transaction_uid", Uid),
+    Column("lease_until", Double),
+    Column("created_at", Double, nullable=False),
+    Column("ended_at", Double),
+    UniqueConstraint("delivery_id"),
+    Index(None, "state", "due_at"),
+    Index(None, "study_instance_uid"),
+)
+"""What a destination is to take back, because of what: OWED, WITHDRAWN, KEPT or PARKED."""
+
 outbox = Table(
     "outbox",
     metadata,
@@ -355,11 +380,12 @@ entitlement = Table(
     Index(None, "kind", "subject"),
     Index(None, "belongs_to"),
 )
-"""One line for every job, result set, result object and delivery that ever was.
+"""One line for every job, result set, result object, delivery and withdrawal that ever was.
 
 Triggers on those tables write it, in the transaction that makes the row, and others forbid UPDATE and
 DELETE: no way through the code can forget it, and a row that was deleted by hand is missed. `kind` is
-``job`` (belongs to a series), ``result set`` (to a job), ``result`` or ``delivery`` (to a result set).
+``job`` (belongs to a series), ``result set`` (to a job), ``result`` or ``delivery`` (to a result set),
+``withdrawal`` (to a delivery).
 """
 
 tombstone = Table(

@@ -9,6 +9,7 @@ _SOURCES: tuple[tuple[MetricName, str, str, str], ...] = (
     ("overread_series", "gauge", "series", "state"),
     ("overread_jobs", "gauge", "jobs", "state"),
     ("overread_deliveries", "gauge", "deliveries", "state"),
+    ("overread_withdrawals", "gauge", "withdrawals", "state"),
     ("overread_series_excluded", "gauge", "excluded", "reason"),
     ("overread_deadlines_missed_total", "counter", "missed", "reason"),
     ("overread_late_instances_total", "counter", "late", "peer"),

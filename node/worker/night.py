@@ -72,7 +72,9 @@ class Night:
         begun = self._clock.now()
         done = expire(self._nights.expirable, self._nights.policy, dry=False, ended=self._stopping)
         self._watch(0)
+        announcements = self._nights.prune()
         body: Mapping[str, Any] = {
+            "announcements": announcements,
             "series": len(done.series),
             "instances": done.instances,
             "bytes": done.size,

@@ -1,6 +1,6 @@
 """A node's store on a database engine, and a shortcut for every step that a study takes in it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -12,8 +12,17 @@ from sqlalchemy import Connection, Row, Table, func, select, text
 
 from node.core.completeness import Evidence
 from node.core.identifiers import input_digest
-from node.core.job import Claim, DeliveryClaim, JobRequest, Readiness, ResultSet
+from node.core.job import (
+    Claim,
+    DeliveryClaim,
+    DeliveryState,
+    InstanceState,
+    JobRequest,
+    Readiness,
+    ResultSet,
+)
 from node.core.study import Outcome, Received, StoredSeries
+from node.core.withdrawal import WithdrawalClaim
 from node.store import schema
 from node.store.announcements import AnnouncementStore
 from node.store.commitments import CommitmentStore
@@ -22,6 +31,7 @@ from node.store.deliveries import DeliveryStore
 from node.store.index import IntakeStore
 from node.store.jobs import JobStore
 from node.store.outbox import OutboxStore
+from node.store.withdrawals import WithdrawalStore
 from tests.unit.node.samples import EVIDENCE, job_request, received, result_set
 
 LEASE_S = 60.0
@@ -60,6 +70,7 @@ class Store:
     open_another: Callable[[], Database]
     folder: Path
     lease_s: float = LEASE_S
+    reissued: Collection[str] = ()
     others: list[Database] = field(default_factory=list)
 
     @property
@@ -68,11 +79,15 @@ class Store:
 
     @property
     def jobs(self) -> JobStore:
-        return JobStore(self.database, self.lease_s)
+        return JobStore(self.database, self.lease_s, reissued=self.reissued)
 
     @property
     def deliveries(self) -> DeliveryStore:
         return DeliveryStore(self.database, self.lease_s)
+
+    @property
+    def withdrawals(self) -> WithdrawalStore:
+        return WithdrawalStore(self.database, self.lease_s)
 
     @property
     def announcements(self) -> AnnouncementStore:
@@ -128,6 +143,7 @@ class Store:
     def expire_leases(self) -> None:
         self.write("UPDATE job SET lease_until = 1 WHERE lease_until IS NOT NULL")
         self.write("UPDATE delivery SET lease_until = 1 WHERE lease_until IS NOT NULL")
+        self.write("UPDATE withdrawal SET lease_until = 1 WHERE lease_until IS NOT NULL")
         self.write("UPDATE commitment SET lease_until = 1 WHERE lease_until IS NOT NULL")
 
     # --- the way of a study
@@ -188,6 +204,28 @@ class Store:
         claim = self.deliveries.claim()
         assert claim is not None
         return claim
+
+    def claimed_withdrawal(self) -> WithdrawalClaim:
+        claim = self.withdrawals.claim()
+        assert claim is not None
+        return claim
+
+    def correct(self, *numbers: int, patient: str = "OVR-7") -> None:
+        """Receive images again, as another patient's."""
+        for number in numbers or (1, 2, 3):
+            one = received(number, PatientID=patient)
+            assert self.take(one, Outcome.CORRECTION) is Outcome.CORRECTION
+
+    def deliver_all(self) -> list[str]:
+        """Bring what is owed, whole; return the destinations."""
+        destinations = []
+        while (claim := self.deliveries.claim()) is not None:
+            for item, _ in claim.instances:
+                self.deliveries.progress(claim, item.sop_instance_uid, InstanceState.SENT)
+            receipt = {"references": ["DiagnosticReport/7"], "confirmed": True, "remark": None}
+            self.deliveries.finish(claim, DeliveryState.CONFIRMED, receipt)
+            destinations.append(claim.destination)
+        return sorted(destinations)
 
     def published(self, number: int = 1) -> ResultSet:
         """Bring a study so far that its result is owed to two destinations."""

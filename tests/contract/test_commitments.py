@@ -154,6 +154,24 @@ def test_a_sick_peer_is_left_alone_and_the_others_are_not(store: Store) -> None:
     assert store.commitments.claim() is None
 
 
+def test_a_parked_report_is_owed_again_with_an_answer_that_holds_now(store: Store) -> None:
+    store.receive(1, 2)
+    store.commitments.ask(asked(1, 2))
+    claim = claimed(store)
+    assert not store.commitments.owe_again(claim.request.commitment_id)
+    store.commitments.answer(claim, {}, DAY_S)
+    store.commitments.park(claim, "PEER-UNAVAILABLE")
+    store.write("UPDATE commitment SET asked_at = 1")
+    store.write("UPDATE commitment_held SET until = 1")
+    store.write("DELETE FROM instance WHERE sop_instance_uid = '2.25.3002'")  # retention, meanwhile
+    assert store.commitments.owe_again(claim.request.commitment_id)
+    again = claimed(store)
+    assert (again.failures, again.age_s < DAY_S) == (None, True)
+    final = store.commitments.answer(again, {}, DAY_S)
+    assert final == {"2.25.3002": FailureReason.NO_SUCH_OBJECT_INSTANCE}
+    assert [uid for uid, until in held(store).items() if until > 1] == ["2.25.3001"]
+
+
 def test_another_object_under_the_same_uid_is_told(store: Store) -> None:
     store.receive(1, 2)
     store.take(received(1, SeriesDescription="OTHER"), Outcome.CONFLICT)
@@ -215,3 +233,47 @@ def test_a_discontinued_step_announces_nothing(store: Store) -> None:
     store.announcements.begin_step(step(StepState.IN_PROGRESS))
     store.announcements.change_step(step(StepState.DISCONTINUED, 1))
     assert store.rows(schema.announcement) == []
+
+
+def ian(*numbers: int, series: str = SERIES) -> Announcement:
+    return Announcement(
+        kind=Kind.IAN,
+        peer="pacs",
+        instances=tuple(
+            Announced(
+                sop_instance_uid=f"2.25.300{number}",
+                series_instance_uid=series,
+                study_instance_uid=STUDY,
+            )
+            for number in numbers
+        ),
+    )
+
+
+def announced(store: Store) -> list[tuple[str, str]]:
+    return [(row.kind, row.sop_instance_uid) for row in store.rows(schema.announcement)]
+
+
+def test_lists_are_forgotten_when_their_series_is_settled_and_the_period_is_over(
+    store: Store,
+) -> None:
+    store.receive(1, 2)
+    store.announcements.announce(ian(1, 2))
+    store.announcements.announce(ian(7))  # not here yet, and the series waits for it
+    store.announcements.announce(ian(8, series="2.25.never"))
+    store.commitments.ask(asked(1, 9))
+    store.announcements.begin_step(step(StepState.IN_PROGRESS))
+    assert store.announcements.prune(DAY_S) == 0
+    store.write("UPDATE announcement SET at = CASE kind WHEN 'ian' THEN line + 1 ELSE 1 END")
+    store.write("UPDATE procedure_step SET begun_at = 1")
+    assert store.announcements.prune(DAY_S) == 1  # of a series that never came
+    waiting = [("ian", "2.25.3001"), ("ian", "2.25.3002"), ("ian", "2.25.3007")]
+    waiting += [("commitment", "2.25.3001"), ("commitment", "2.25.3009")]
+    assert announced(store) == waiting
+    store.close_all()
+    assert store.announcements.prune(DAY_S) == 0  # the rules were not asked yet
+    store.dispatch()
+    store.announcements.change_step(step(StepState.DISCONTINUED))
+    store.write("UPDATE procedure_step SET ended_at = 1")
+    assert store.announcements.prune(DAY_S) == 6
+    assert store.rows(schema.procedure_step) == []

@@ -131,7 +131,7 @@ def test_an_archive_takes_nothing_back(archive: Archive, tmp_path: Path) -> None
         of, write_instances(tmp_path, of), in_doubt=frozenset(), progress=Steps()
     )
     with pytest.raises(Refused) as refused:
-        archive.destination.withdraw(receipt, "superseded")
+        archive.destination.withdraw(of, receipt, "IDENTITY-CORRECTED")
     assert refused.value.reason == "NO-WITHDRAWAL"
 
 
@@ -197,9 +197,33 @@ def test_nothing_is_written_without_a_verified_patient(reports: Reports) -> None
     assert reports.count() == 0
 
 
-def test_a_record_takes_nothing_back(reports: Reports) -> None:
+@pytest.mark.parametrize("answered", [True, False], ids=["answered", "answer lost"])
+def test_a_report_is_withdrawn_once_however_often_it_is_taken_back(
+    reports: Reports, answered: bool
+) -> None:
     of = _own_report(reports.patient)
-    receipt = reports.destination.deliver(of, [], in_doubt=frozenset(), progress=Steps())
-    with pytest.raises(Refused) as refused:
-        reports.destination.withdraw(receipt, "superseded")
-    assert refused.value.reason == "NO-WITHDRAWAL"
+    given = reports.destination.deliver(of, [], in_doubt=frozenset(), progress=Steps())
+    receipt = given if answered else None
+    first = reports.destination.withdraw(of, receipt, "IDENTITY-CORRECTED")
+    second = reports.destination.withdraw(of, receipt, "IDENTITY-CORRECTED")
+    assert first.references[0] == given.references[0]
+    assert first.confirmed
+    assert (first.remark, second.remark) == (None, "it was withdrawn before")
+    assert second.references == ()
+    again = reports.destination.deliver(of, [], in_doubt=frozenset(), progress=Steps())
+    assert again.remark == "it was there already"
+    assert reports.count() == 1
+
+
+def test_what_never_arrived_is_nothing_to_withdraw(reports: Reports) -> None:
+    receipt = reports.destination.withdraw(_own_report(reports.patient), None, "IDENTITY-CORRECTED")
+    assert (receipt.references, receipt.remark) == ((), "nothing stood there")
+    assert reports.count() == 0
+
+
+def test_withdrawing_one_report_leaves_another_as_it_is(reports: Reports) -> None:
+    wrong, right = _own_report(reports.patient), _own_report(reports.patient)
+    for of in (wrong, right):
+        reports.destination.deliver(of, [], in_doubt=frozenset(), progress=Steps())
+    reports.destination.withdraw(wrong, None, "IDENTITY-CORRECTED")
+    assert reports.destination.withdraw(right, None, "x").remark is None  # it stood

@@ -104,16 +104,10 @@ def test_a_list_that_names_its_series_expects_what_we_lack(store: Store) -> None
     assert the_series(store).announced == {"2.25.3001", "2.25.3009"}
 
 
-def correct_all(store: Store) -> None:
-    for number in (1, 2, 3):
-        one = received(number, PatientID="OVR-7")
-        assert store.take(one, Outcome.CORRECTION) is Outcome.CORRECTION
-
-
 def test_the_newest_identity_is_the_one_of_the_next_job(store: Store) -> None:
     store.ready()
     store.claimed()
-    correct_all(store)
+    store.correct()
     store.dispatch()
     (job,) = store.jobs.unprepared()
     assert job.identity["PatientID"] == "OVR-7"
@@ -125,7 +119,7 @@ def test_the_newest_identity_is_the_one_of_the_next_job(store: Store) -> None:
 def test_what_did_not_leave_is_made_anew_for_who_did_not_get_it(store: Store) -> None:
     store.published()
     store.write("UPDATE delivery SET state = 'CONFIRMED' WHERE destination = 'pacs'")
-    correct_all(store)
+    store.correct()
     store.dispatch()
     (job,) = store.jobs.unprepared()
     assert job.destinations == ("ehr",)
@@ -134,7 +128,7 @@ def test_what_did_not_leave_is_made_anew_for_who_did_not_get_it(store: Store) ->
 def test_what_was_delivered_is_the_archives_to_correct(store: Store) -> None:
     store.published()
     store.write("UPDATE delivery SET state = 'CONFIRMED'")
-    correct_all(store)
+    store.correct()
     store.dispatch()
     assert store.jobs.unprepared() == []
     assert "archive corrects" in store.story()
@@ -144,7 +138,7 @@ def test_a_new_version_of_a_model_is_no_correction(store: Store) -> None:
     made = store.published()
     assert made == result_set(1)
     store.write("UPDATE delivery SET state = 'CONFIRMED'")
-    correct_all(store)
+    store.correct()
     for series in store.close_all():
         digest = input_digest(series.instances)
         request = store.request(series, version="2", digest=digest)

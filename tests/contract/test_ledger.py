@@ -3,38 +3,25 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from node.core.job import Readiness
-from node.core.ledger import Balance
 from node.core.study import Outcome
 from node.pipeline.receive import receive
 from node.store import schema
-from node.store.files import FileStore
 from node.store.ledger import balance
 from tests.benchmarks.bench_ledger import fill, measured
-from tests.contract.stores import ENGINES, Store, opened
+from tests.contract.nodes import Node
+from tests.contract.stores import ENGINES
 from tests.unit.node.samples import SECRETS, arrival, result_set
 
 
 @dataclass(kw_only=True)
-class Archive:
-    """A store with its files, filled by reception itself."""
-
-    store: Store
-    files: FileStore
-
-    def take(self, number: int, **attributes: Any) -> Outcome:
-        one = arrival(number, file=self.files.incoming("a1"), **attributes)
-        return receive(one, self.store.intake, lambda *_: None)
-
-    def balance(self, *, verify: bool = False) -> Balance:
-        return balance(self.store.database, self.files.root, verify=verify, young_s=-60)
+class Archive(Node):
+    """A node that is damaged, and asked what it misses."""
 
     def path(self, number: int) -> Path:
         uid = f"2.25.300{number}"
@@ -50,18 +37,6 @@ class Archive:
         assert not balance.adds_up
         return str(difference)
 
-    def published(self) -> None:
-        """Let the series be read, and its two results be on the disk and owed to two destinations."""
-        (request,) = self.store.dispatch()
-        self.store.jobs.prepared(request.job_id, Readiness.READY, {})
-        made = result_set()
-        for item in made.instances:
-            folder, name = Path(item.path).parts[1:]
-            self.files.keep_result(folder, name, b"result")
-        digest = sha256(b"result").hexdigest()
-        instances = tuple(replace(item, digest=digest) for item in made.instances)
-        self.store.jobs.publish(self.store.claimed(), replace(made, instances=instances))
-
     def damage(self, statement: str, *values: str) -> None:
         """Do it as a hand at the database's own command line would: without foreign keys."""
         with closing(sqlite3.connect(self.store.folder / "overread.db")) as connection:
@@ -72,9 +47,7 @@ class Archive:
 @pytest.fixture(params=sorted(ENGINES))
 def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Archive]:
     """Give a store that acknowledged three instances."""
-    with opened(request.param, tmp_path) as store:
-        (tmp_path / "files").mkdir()
-        filled = Archive(store=store, files=FileStore(tmp_path / "files"))
+    with Archive.opened(request.param, tmp_path) as filled:
         for number in (1, 2, 3):
             assert filled.take(number) is Outcome.STORED
         yield filled
@@ -163,6 +136,17 @@ def test_a_file_that_was_just_written_is_no_difference(archive: Archive) -> None
     assert balance(archive.store.database, archive.files.root).adds_up
 
 
+def test_a_file_that_waits_for_a_start_up_is_no_difference(archive: Archive) -> None:
+    file = archive.files.incoming("a1")
+    one = arrival(9, file=file)
+    path = archive.files.root / file.keep(one.header, one.digest)
+    file.discard()  # the database refused: it was not acknowledged, and has two names
+    assert archive.balance().adds_up
+    ((_, waits),) = archive.files.left_over()
+    waits.settle()
+    assert archive.fault().startswith(f"FILE-ADDED: {path.relative_to(archive.files.root)}: ")
+
+
 def test_files_of_a_lost_claim_are_given_a_day(archive: Archive) -> None:
     archive.files.keep_result("2.25.999", "2.25.1.dcm", b"result")
     assert archive.balance().adds_up
@@ -211,6 +195,24 @@ def test_a_delivery_deleted(archive: Archive) -> None:
     archive.damage("DELETE FROM delivery WHERE delivery_id = ?", first.delivery_id)
     told = archive.fault()
     assert told.startswith(f"DELIVERY-GONE: delivery {first.delivery_id}, of result set 2.25.12: ")
+
+
+def test_a_withdrawal_deleted_or_added(archive: Archive) -> None:
+    archive.published()
+    archive.confirmed()
+    one = arrival(1, file=archive.files.incoming("a1"), PatientID="OVR-7")
+    receive(one, archive.store.intake, lambda *_: (arrival(1).header, True))
+    first, second = archive.store.rows(schema.withdrawal)
+    assert archive.balance().withdrawals == {"ordered": 2, "OWED": 2}
+    assert archive.balance().adds_up
+    archive.damage("DELETE FROM withdrawal WHERE withdrawal_id = ?", first.withdrawal_id)
+    told = archive.fault()
+    assert told.startswith(f"WITHDRAWAL-GONE: withdrawal {first.withdrawal_id}, of delivery ")
+    archive.damage("DROP TRIGGER withdrawal_entitles")
+    archive.damage("UPDATE withdrawal SET withdrawal_id = 'w'")
+    codes = [one.code for one in archive.balance().differences]
+    assert codes == ["WITHDRAWAL-GONE", "WITHDRAWAL-GONE", "WITHDRAWAL-ADDED"]
+    assert second.withdrawal_id in str(archive.balance().differences)
 
 
 def test_a_result_set_deleted(archive: Archive) -> None:

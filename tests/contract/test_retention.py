@@ -3,60 +3,33 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from node.core.job import DeliveryState, InstanceState, Readiness
+from node.core.job import Readiness
 from node.core.retention import Policy
 from node.core.study import Outcome
 from node.errors import OutOfResources
 from node.pipeline.expire import Expired, expire
-from node.pipeline.receive import receive
 from node.store import schema
 from node.store.commitments import held
 from node.store.files import FileStore
 from node.store.ledger import balance
 from node.store.retention import RetentionStore
-from tests.contract.stores import ENGINES, Store, opened
-from tests.unit.node.samples import arrival, result_set
+from tests.contract.nodes import Node
+from tests.contract.stores import ENGINES, Store
+from tests.unit.node.samples import result_set
 
 AT_ONCE = Policy(keep_days=0, unrouted_keep_days=0, rules={})
 FOREVER = Policy(rules={})
 
 
 @dataclass(kw_only=True)
-class Node:
-    """A store with its files, filled by reception itself."""
-
-    store: Store
-    files: FileStore
-
-    def take(self, number: int, **attributes: Any) -> Outcome:
-        one = arrival(number, file=self.files.incoming("a1"), **attributes)
-        return receive(one, self.store.intake, lambda *_: None)
-
-    def published(self) -> None:
-        (request,) = self.store.dispatch()
-        self.store.jobs.prepared(request.job_id, Readiness.READY, {})
-        made, data = result_set(), b"result"
-        for item in made.instances:
-            self.files.keep_result("2.25.900", Path(item.path).name, data)
-        picture = self.files.keep_result("2.25.900", "overlay.png", b"picture")
-        instances = tuple(replace(item, digest=sha256(data).hexdigest()) for item in made.instances)
-        published = replace(made, instances=instances, picture=picture)
-        self.store.jobs.publish(self.store.claimed(), published)
-
-    def confirmed(self) -> None:
-        """Bring everything to its destinations."""
-        while (claim := self.store.deliveries.claim()) is not None:
-            for item, _ in claim.instances:
-                self.store.deliveries.progress(claim, item.sop_instance_uid, InstanceState.SENT)
-            receipt = {"references": [], "confirmed": True}
-            self.store.deliveries.finish(claim, DeliveryState.CONFIRMED, receipt)
+class Kept(Node):
+    """A node whose site lets things go."""
 
     def retention(self) -> RetentionStore:
         return RetentionStore(self.store.database, self.files.root)
@@ -64,32 +37,22 @@ class Node:
     def expire(self, policy: Policy = AT_ONCE, *, dry: bool = False) -> Expired:
         return expire(self.retention(), policy, dry=dry)
 
-    def on_disk(self) -> set[str]:
-        root = self.files.root
-        return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
-
-    def assert_adds_up(self) -> None:
-        found = balance(self.store.database, self.files.root, verify=True, young_s=-60)
-        assert [str(one) for one in found.differences] == []
-
 
 @pytest.fixture(params=sorted(ENGINES))
-def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Node]:
+def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
     """Give a node that holds a series of three, and one of one instance that no rule wanted."""
-    with opened(request.param, tmp_path) as store:
-        (tmp_path / "files").mkdir()
-        filled = Node(store=store, files=FileStore(tmp_path / "files"))
+    with Kept.opened(request.param, tmp_path) as filled:
         for number in (1, 2, 3):
             assert filled.take(number) is Outcome.STORED
         yield filled
 
 
-def test_what_is_delivered_goes_with_its_results_and_leaves_tombstones(node: Node) -> None:
+def test_what_is_delivered_goes_with_its_results_and_leaves_tombstones(node: Kept) -> None:
     node.published()
     node.confirmed()
     done = node.expire()
     assert (done.instances, len(done.series), dict(done.kept)) == (3, 1, {})
-    assert node.on_disk() == set()
+    assert node.on_disk() == node.folders() == set()
     assert node.store.rows(schema.instance) == []
     stones = node.store.rows(schema.tombstone)
     assert sorted(stone.kind for stone in stones) == ["instance"] * 3 + ["picture"] + ["result"] * 2
@@ -104,7 +67,7 @@ def test_what_is_delivered_goes_with_its_results_and_leaves_tombstones(node: Nod
     node.assert_adds_up()
 
 
-def test_an_own_result_is_known_as_ours_after_it_expired(node: Node) -> None:
+def test_an_own_result_is_known_as_ours_after_it_expired(node: Kept) -> None:
     node.published()
     node.confirmed()
     node.expire()
@@ -113,7 +76,7 @@ def test_an_own_result_is_known_as_ours_after_it_expired(node: Node) -> None:
     node.assert_adds_up()
 
 
-def test_a_dry_run_changes_nothing(node: Node) -> None:
+def test_a_dry_run_changes_nothing(node: Kept) -> None:
     node.published()
     node.confirmed()
     before, counts = node.on_disk(), node.store.counts()
@@ -121,54 +84,54 @@ def test_a_dry_run_changes_nothing(node: Node) -> None:
     assert (node.on_disk(), node.store.counts()) == (before, counts)
 
 
-def test_by_default_nothing_goes(node: Node) -> None:
+def test_by_default_nothing_goes(node: Kept) -> None:
     node.published()
     node.confirmed()
     assert dict(node.expire(FOREVER).kept) == {"KEPT-FOREVER": 1}
     assert len(node.store.rows(schema.instance)) == 3
 
 
-def owed(node: Node) -> str:
+def owed(node: Kept) -> str:
     node.published()
     return "DELIVERY-OWED"
 
 
-def scheduled(node: Node) -> str:
+def scheduled(node: Kept) -> str:
     node.store.dispatch()
     return "JOB-OWED"
 
 
-def in_progress(node: Node) -> str:
+def in_progress(node: Kept) -> str:
     (request,) = node.store.dispatch()
     node.store.jobs.prepared(request.job_id, Readiness.READY, {})
     node.store.claimed()
     return "JOB-OWED"
 
 
-def parked_job(node: Node) -> str:
+def parked_job(node: Kept) -> str:
     (request,) = node.store.dispatch()
     node.store.jobs.prepared(request.job_id, Readiness.READY, {})
     node.store.jobs.cancel(node.store.claimed(), "MODEL-FAILED", "NaN")
     return "JOB-PARKED"
 
 
-def parked_delivery(node: Node) -> str:
+def parked_delivery(node: Kept) -> str:
     node.published()
     node.store.deliveries.park(node.store.claimed_delivery(), "EHR-403", "no scope")
     node.confirmed()
     return "DELIVERY-PARKED"
 
 
-def waiting(node: Node) -> str:
+def waiting(node: Kept) -> str:
     return "STILL-WAITING"
 
 
-def ready(node: Node) -> str:
+def ready(node: Kept) -> str:
     node.store.close_all()
     return "STILL-WAITING"
 
 
-def reopened(node: Node) -> str:
+def reopened(node: Kept) -> str:
     node.published()
     node.confirmed()
     node.take(4)
@@ -179,14 +142,14 @@ def reopened(node: Node) -> str:
     "stage",
     [owed, scheduled, in_progress, parked_job, parked_delivery, waiting, ready, reopened],
 )
-def test_what_may_never_go(node: Node, stage: Callable[[Node], str]) -> None:
+def test_what_may_never_go(node: Kept, stage: Callable[[Kept], str]) -> None:
     reason = stage(node)
     before = node.on_disk()
     assert dict(node.expire().kept) == {reason: 1}
     assert node.on_disk() == before
 
 
-def test_what_is_committed_stays_while_it_is_held(node: Node) -> None:
+def test_what_is_committed_stays_while_it_is_held(node: Kept) -> None:
     node.published()
     node.confirmed()
     holding = RetentionStore(node.store.database, node.files.root, held)
@@ -196,7 +159,7 @@ def test_what_is_committed_stays_while_it_is_held(node: Node) -> None:
     assert expire(holding, AT_ONCE, dry=False).instances == 3
 
 
-def test_what_changed_since_it_was_looked_at_stays(node: Node) -> None:
+def test_what_changed_since_it_was_looked_at_stays(node: Kept) -> None:
     node.published()
     node.confirmed()
     store = node.retention()
@@ -207,7 +170,7 @@ def test_what_changed_since_it_was_looked_at_stays(node: Node) -> None:
     node.assert_adds_up()
 
 
-def test_a_series_with_a_missing_file_stays_for_the_ledger_to_tell(node: Node) -> None:
+def test_a_series_with_a_missing_file_stays_for_the_ledger_to_tell(node: Kept) -> None:
     node.published()
     node.confirmed()
     path = node.files.root / node.store.rows(schema.instance)[2].path
@@ -219,7 +182,7 @@ def test_a_series_with_a_missing_file_stays_for_the_ledger_to_tell(node: Node) -
     assert [one.code for one in found.differences] == ["FILE-GONE"]
 
 
-def test_an_instance_that_is_sent_again_after_it_expired_is_new(node: Node) -> None:
+def test_an_instance_that_is_sent_again_after_it_expired_is_new(node: Kept) -> None:
     node.published()
     node.confirmed()
     node.expire()
@@ -231,7 +194,43 @@ def test_an_instance_that_is_sent_again_after_it_expired_is_new(node: Node) -> N
     assert dict(node.expire().kept) == {"JOB-OWED": 1}
 
 
-def test_a_record_deleted_after_the_instance_was_sent_again_is_missed(node: Node) -> None:
+def test_a_series_that_is_sent_again_whole_is_not_analysed_again_and_that_is_told(
+    node: Kept,
+) -> None:
+    node.published()
+    node.confirmed()
+    node.expire()
+    for number in (1, 2, 3):
+        assert node.take(number) is Outcome.STORED
+    node.store.dispatch()
+    assert [row.state for row in node.store.rows(schema.job)] == ["COMPLETED"]
+    told = [row.detail for row in node.store.rows(schema.event) if row.what == "not analysed again"]
+    assert told == ["ALREADY-ANALYSED: brain-extraction 1.0.2 read the same instances"]
+    node.assert_adds_up()
+    assert node.expire().instances == 3  # and goes again when its days are over
+    node.assert_adds_up()
+
+
+def test_a_result_under_a_former_identity_keeps_nothing(node: Kept) -> None:
+    node.published()
+    node.store.write("UPDATE delivery SET state = 'PARKED', reason = 'IDENTITY-CORRECTED'")
+    assert node.expire().instances == 3
+
+
+def test_what_the_archive_has_committed_itself_is_held_no_more(node: Kept) -> None:
+    node.published()
+    node.confirmed()
+    holding = RetentionStore(node.store.database, node.files.root, held)
+    node.store.write("INSERT INTO commitment_held VALUES ('2.25.3002', 4102444800.0)")
+    assert node.store.commitments.release(["2.25.3001"]) == 0
+    assert dict(expire(holding, AT_ONCE, dry=False).kept) == {"HELD-BY-COMMITMENT": 1}
+    assert node.store.commitments.release(["2.25.3001", "2.25.3002"]) == 1
+    assert node.store.story()[-1] == "commitment released"
+    assert node.store.commitments.release(["2.25.3002"]) == 0
+    assert expire(holding, AT_ONCE, dry=False).instances == 3
+
+
+def test_a_record_deleted_after_the_instance_was_sent_again_is_missed(node: Kept) -> None:
     node.published()
     node.confirmed()
     node.expire()
@@ -241,7 +240,7 @@ def test_a_record_deleted_after_the_instance_was_sent_again_is_missed(node: Node
     assert [str(one).split(",")[0] for one in found.differences] == ["RECORD-GONE: journal line 4"]
 
 
-def test_what_killed_workers_left_is_removed_and_nothing_else(node: Node) -> None:
+def test_what_killed_workers_left_is_removed_and_nothing_else(node: Kept) -> None:
     node.published()
     assert node.take(5) is Outcome.STORED
     (request,) = node.store.dispatch()
@@ -261,15 +260,18 @@ class Killed(BaseException):
     """The process ends here: nothing that follows runs, and what is not committed is not there."""
 
 
-CALLS = ("rename", "unlink", "fsync", "commit")
-
-
 class Killer:
     """Ends the process before, or after, the n-th call that changes disk or database."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, *, after: bool) -> None:
         self.left, self._after, self.calls = at, after, 0
-        for owner, name in ((Path, "rename"), (Path, "unlink"), (os, "fsync")):
+        for owner, name in (
+            (Path, "rename"),
+            (Path, "unlink"),
+            (Path, "rmdir"),
+            (os, "fsync"),
+            (os, "write"),
+        ):
             monkeypatch.setattr(owner, name, self._around(getattr(owner, name)))
         import sqlalchemy.engine.default as dialect
 
@@ -291,7 +293,7 @@ class Killer:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_killed_at_any_point_nothing_is_lost_and_the_next_run_finishes(
-    node: Node, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, after: bool
+    node: Kept, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, after: bool
 ) -> None:
     node.published()
     node.confirmed()
@@ -303,7 +305,7 @@ def test_killed_at_any_point_nothing_is_lost_and_the_next_run_finishes(
         place = tmp_path / f"run{point}"
         shutil.copytree(tmp_path / "start", place)
         open_one = _open(place)
-        one = Node(
+        one = Kept(
             store=Store(database=open_one(), open_another=open_one, folder=place),
             files=FileStore(place / "files"),
         )
@@ -315,7 +317,7 @@ def test_killed_at_any_point_nothing_is_lost_and_the_next_run_finishes(
             except Killed:
                 pass
         one.store.database.close()
-        again = Node(
+        again = Kept(
             store=Store(database=open_one(), open_another=open_one, folder=place),
             files=FileStore(place / "files"),
         )
@@ -326,7 +328,8 @@ def test_killed_at_any_point_nothing_is_lost_and_the_next_run_finishes(
         again.assert_adds_up()
         assert len(again.on_disk()) == (6 if kept else 0)
         assert again.expire().instances == kept
-        assert again.on_disk() == set()
+        assert again.on_disk() == again.folders() == set()
+        assert (again.files.root / "removals").stat().st_size % 2 == 0
         again.assert_adds_up()
         again.store.close()
     assert point > 15
@@ -339,7 +342,7 @@ def _open(folder: Path) -> Callable[[], Any]:
 
 
 def test_a_disk_that_refuses_leaves_everything_as_it_was(
-    node: Node, monkeypatch: pytest.MonkeyPatch
+    node: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node.published()
     node.confirmed()
@@ -360,7 +363,7 @@ def test_a_disk_that_refuses_leaves_everything_as_it_was(
     node.assert_adds_up()
 
 
-def test_two_runs_at_once_do_not_undo_each_other(node: Node) -> None:
+def test_two_runs_at_once_do_not_undo_each_other(node: Kept) -> None:
     node.published()
     node.confirmed()
     other = RetentionStore(node.store.another().database, node.files.root)

@@ -78,6 +78,55 @@ def test_writes_the_report_and_what_it_stands_on(
     assert study["identifier"][0]["value"] == f"urn:oid:{own.study.study_instance_uid}"
 
 
+def test_a_withdrawn_report_is_marked_with_all_that_we_wrote_and_nothing_else(
+    sekmet: Sekmet, client: FhirClient, own: Report
+) -> None:
+    receipt = _deliver(client, own)
+    before = sekmet.counts(*WRITTEN)
+    withdrawn = FhirDestination(client).withdraw(own, receipt, "IDENTITY-CORRECTED")
+    assert _more(sekmet, before) == dict.fromkeys(WRITTEN, 0)
+    kinds = [one.split("/")[0] for one in withdrawn.references]
+    assert kinds == ["DiagnosticReport", *["Observation"] * 3, "ImagingStudy"]
+    for one in withdrawn.references:
+        assert sekmet.read(one)["status"] == "entered-in-error"
+    volume = sekmet.read(withdrawn.references[1])
+    assert volume["valueQuantity"]["value"] == pytest.approx(1502.3)
+    device = sekmet.search("Device", identifier=f"urn:dicom:uid|urn:oid:{own.model.device_uid}")
+    assert [one["status"] for one in device] == ["active"]
+
+
+def test_after_a_withdrawal_the_right_patient_gets_a_study_of_his_own(
+    sekmet: Sekmet, client: FhirClient, own: Report
+) -> None:
+    receipt = _deliver(client, own)
+    FhirDestination(client).withdraw(own, receipt, "IDENTITY-CORRECTED")
+    right = sekmet.put({**colin(), "id": "right"})
+    again = replace(
+        own, result_set_uid=f"{own.result_set_uid}.1", record_patient=f"Patient/{right['id']}"
+    )
+    written = sekmet.read(_deliver(client, again).references[0])
+    study = sekmet.read(written["imagingStudy"][0]["reference"])
+    assert written["subject"] == study["subject"] == {"reference": "Patient/right"}
+    assert (written["status"], study["status"]) == ("preliminary", "available")
+    old = sekmet.read(receipt.references[0])
+    assert (old["subject"]["reference"], old["status"]) == ("Patient/colin", "entered-in-error")
+
+
+def test_a_study_that_somebody_else_wrote_is_left_alone(
+    sekmet: Sekmet, client: FhirClient, own: Report
+) -> None:
+    uid = f"urn:oid:{own.study.study_instance_uid}"
+    theirs = sekmet.create({
+        "resourceType": "ImagingStudy",
+        "identifier": [{"system": "urn:dicom:uid", "value": uid}],
+        "status": "available",
+        "subject": {"reference": "Patient/colin"},
+    })
+    FhirDestination(client).withdraw(own, _deliver(client, own), "IDENTITY-CORRECTED")
+    left = sekmet.read(f"ImagingStudy/{theirs['id']}")
+    assert (left["status"], left["identifier"][0]["value"]) == ("available", uid)
+
+
 def test_an_answer_lost_after_the_commit_leaves_one_report(
     sekmet: Sekmet, client: FhirClient, own: Report
 ) -> None:

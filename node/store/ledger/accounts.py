@@ -42,6 +42,7 @@ ORDERED = text("SELECT count(DISTINCT subject) FROM entitlement WHERE kind = :ki
 STATES = {
     "job": text("SELECT state, count(*) FROM job GROUP BY state"),
     "delivery": text("SELECT state, count(*) FROM delivery GROUP BY state"),
+    "withdrawal": text("SELECT state, count(*) FROM withdrawal GROUP BY state"),
 }
 
 FATES = ("waiting", "ready", "in jobs", "excluded by rule", "parked", "expired")
@@ -60,7 +61,7 @@ def instances(connection: Connection) -> dict[str, int]:
 
 
 def work(connection: Connection, kind: str) -> dict[str, int]:
-    """Count jobs or deliveries: how many were ever ordered, and what there is by state."""
+    """Count jobs, deliveries or withdrawals: how many were ever ordered, and what there is by state."""
     ordered = int(connection.execute(ORDERED, {"kind": kind}).scalar_one())
     return {"ordered": ordered, **_counts(connection, STATES[kind], ())}
 

@@ -66,7 +66,9 @@ def balance(
     with database.reading() as (connection, now):
         journal = accounts.journal(connection)
         instances = accounts.instances(connection)
-        jobs, deliveries = accounts.work(connection, "job"), accounts.work(connection, "delivery")
+        jobs, deliveries, withdrawals = (
+            accounts.work(connection, kind) for kind in ("job", "delivery", "withdrawal")
+        )
         for one in (*records.of_instances(connection), *records.of_work(connection)):
             tally.take(one)
         for one in _sums(journal, instances, tally.found):
@@ -86,6 +88,7 @@ def balance(
         instances=instances,
         jobs=jobs,
         deliveries=deliveries,
+        withdrawals=withdrawals,
         found=tally.found,
         differences=tuple(tally.told),
     )

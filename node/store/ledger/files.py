@@ -69,6 +69,7 @@ class Found:
     path: str
     size: int
     changed_at: float
+    names: int = 1
 
 
 LAST = "\U0010ffff"
@@ -135,7 +136,7 @@ def _walk(folder: Path, prefix: str) -> Iterator[Found]:
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             continue
-        yield Found(prefix + name, status.st_size, status.st_ctime)
+        yield Found(prefix + name, status.st_size, status.st_ctime, status.st_nlink)
 
 
 def _counted(files: Iterator[Found], progress: Callable[[int], None]) -> Iterator[Found]:
@@ -183,8 +184,8 @@ def _added(file: Found) -> Difference:
 
 
 def _settled(connection: Connection, file: Found, settled_at: float) -> bool:
-    if file.changed_at > settled_at:
-        return False
+    if file.changed_at > settled_at or file.names > 1:
+        return False  # its first name is in incoming: the listener's next start records it
     top, claim, *_ = file.path.split("/")
     if top != "results" or not is_uid(claim):
         return True

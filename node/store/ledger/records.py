@@ -51,6 +51,13 @@ KINDS = {
     "result set": ("RESULT-SET-GONE", "RESULT-SET-ADDED", "result_set", "result_set_id", "job"),
     "result": ("RESULT-GONE", "RESULT-ADDED", "result_instance", "sop_instance_uid", "result set"),
     "delivery": ("DELIVERY-GONE", "DELIVERY-ADDED", "delivery", "delivery_id", "result set"),
+    "withdrawal": (
+        "WITHDRAWAL-GONE",
+        "WITHDRAWAL-ADDED",
+        "withdrawal",
+        "withdrawal_id",
+        "delivery",
+    ),
 }
 """Kind of an entitlement -> codes of one too few and too many, table and key, and what it belongs to."""
 

@@ -133,3 +133,90 @@ def test_without_a_verified_patient_nothing_is_even_asked() -> None:
             progress=lambda _uid, _state: None,
         )
     assert refused.value.reason == "PATIENT-NOT-VERIFIED"
+
+
+_OBSERVATION = {
+    "resourceType": "Observation",
+    "id": "8",
+    "status": "preliminary",
+    "identifier": [{"system": "urn:dicom:uid", "value": "urn:oid:2.25.1"}],
+}
+_STUDY = {
+    "resourceType": "ImagingStudy",
+    "id": "9",
+    "status": "available",
+    "meta": {"versionId": "4", "tag": [{"system": "urn:dicom:uid", "code": "urn:oid:2.25.2"}]},
+    "identifier": [
+        {"system": "urn:dicom:uid", "value": "urn:oid:2.25.1001"},
+        {"value": "ACC-1"},
+    ],
+}
+
+
+class Record:
+    """Has the report, an Observation of somebody else that it points to, and its study."""
+
+    def __init__(self, *answers: httpx.Response, gone: str | None = None) -> None:
+        self.answers = list(answers)
+        self.gone = gone
+        self.bundles: list[dict[str, Any]] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            self.bundles.append(json.loads(request.content))
+            return self.answers.pop(0)
+        path = request.url.path.removeprefix("/fhir/")
+        if path == self.gone:
+            return httpx.Response(404)
+        standing: dict[str, dict[str, Any]] = {
+            "Observation/8": _OBSERVATION,
+            "ImagingStudy/9": _STUDY,
+        }
+        return fhir(standing[path]) if path in standing else searchset(_STANDING)
+
+
+def _withdraw(record: Record) -> Any:
+    return FhirDestination(client_of(record)).withdraw(REPORT, None, "IDENTITY-CORRECTED")
+
+
+_DONE = fhir(_answered({"status": "200", "location": "DiagnosticReport/7"}))
+
+
+def test_a_study_that_has_nothing_but_its_uid_loses_all_its_identifiers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(_STUDY, "identifier", _STUDY["identifier"][:1])  # type: ignore[index]
+    record = Record(_DONE)
+    _withdraw(record)
+    assert "identifier" not in record.bundles[0]["entry"][1]["resource"]
+
+
+def test_marks_what_we_wrote_in_the_version_that_was_read() -> None:
+    record = Record(_DONE)
+    receipt = _withdraw(record)
+    assert receipt.references == ("DiagnosticReport/7", "ImagingStudy/9")
+    (bundle,) = record.bundles
+    requests = [entry["request"] for entry in bundle["entry"]]
+    assert requests == [
+        {"method": "PUT", "url": "DiagnosticReport/7"},
+        {"method": "PUT", "url": "ImagingStudy/9", "ifMatch": 'W/"4"'},
+    ]
+    marked = [entry["resource"] for entry in bundle["entry"]]
+    assert {one["status"] for one in marked} == {"entered-in-error"}
+    # the next report of this study must not find the one that was wrong
+    assert marked[1]["identifier"] == [{"value": "ACC-1"}]
+
+
+def test_what_somebody_deleted_is_withdrawn() -> None:
+    assert _withdraw(Record(_DONE, gone="ImagingStudy/9")).references == ("DiagnosticReport/7",)
+
+
+def test_a_resource_that_was_changed_meanwhile_is_read_again() -> None:
+    with pytest.raises(Unavailable):
+        _withdraw(Record(httpx.Response(412)))
+
+
+def test_a_server_that_lets_nobody_write_refuses() -> None:
+    with pytest.raises(Refused) as refused:
+        _withdraw(Record(httpx.Response(403)))
+    assert refused.value.reason == "EHR-403"

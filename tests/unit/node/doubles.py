@@ -20,6 +20,7 @@ from node.core.job import (
 )
 from node.core.reception import Known
 from node.core.study import Outcome, Received, SeriesOfStudy, StoredSeries
+from node.core.withdrawal import WithdrawalClaim, WithdrawalState
 from node.errors import LeaseLost
 
 Call = tuple[Any, ...]
@@ -203,6 +204,37 @@ class MemoryDeliveries:
 
     def give_back(self, claim: DeliveryClaim, reason: str, after_s: float) -> None:
         self._call("give_back", claim.delivery_id, reason, after_s)
+
+    def _call(self, name: str, *values: Any) -> None:
+        if name in self.failures:
+            raise self.failures[name]
+        self.calls.append((name, *values))
+
+
+@dataclass(kw_only=True)
+class MemoryWithdrawals:
+    """`Withdrawals` of which some are owed."""
+
+    calls: list[Call] = field(default_factory=list)
+    owed: list[WithdrawalClaim] = field(default_factory=list)
+    failures: dict[str, Exception] = field(default_factory=dict)
+
+    def claim(self) -> WithdrawalClaim | None:
+        return self.owed.pop(0) if self.owed else None
+
+    def renew(self, claim: WithdrawalClaim) -> None:
+        self._call("renew", claim.withdrawal_id)
+
+    def finish(
+        self, claim: WithdrawalClaim, state: WithdrawalState, receipt: Mapping[str, Any] | None
+    ) -> None:
+        self._call("finish", claim.withdrawal_id, state, receipt)
+
+    def park(self, claim: WithdrawalClaim, reason: str, detail: str) -> None:
+        self._call("park", claim.withdrawal_id, reason, detail)
+
+    def give_back(self, claim: WithdrawalClaim, reason: str, after_s: float) -> None:
+        self._call("give_back", claim.withdrawal_id, reason, after_s)
 
     def _call(self, name: str, *values: Any) -> None:
         if name in self.failures:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 from node.cli import main as command
 from node.cli.app import app
 from node.core.choice import Decision, Turn
+from node.core.commitment import CommitmentRequest, Reference
 from node.core.expectation import Expected, Judgement, Missed
 from node.core.study import Outcome
 from node.errors import OutOfResources, SettingsInvalid
@@ -263,6 +264,47 @@ def test_a_parked_delivery_is_owed_again(node: Node) -> None:
     assert node.run("retry", claim.delivery_id).exit_code == 0
     states = {row.delivery_id: row.state for row in node.store.rows(schema.delivery)}
     assert states[claim.delivery_id] == "OWED"
+
+
+def test_a_parked_withdrawal_is_told_and_owed_again(node: Node) -> None:
+    node.store.published()
+    node.store.deliver_all()
+    node.store.correct()
+    claim = node.store.claimed_withdrawal()
+    assert node.run("retry", claim.withdrawal_id).exit_code == 1
+    node.store.withdrawals.park(claim, "EHR-403", "no scope")
+    told = " ".join(node.run("explain", STUDY).stdout.split())
+    assert f"withdrawal from {claim.destination}, IDENTITY-CORRECTED: PARKED (EHR-403: no" in told
+    assert f"overread retry {claim.withdrawal_id}" in told
+    listed = json.loads(node.run("withdrawals", "--json").stdout)
+    assert sorted(row["state"] for row in listed) == ["OWED", "PARKED"]
+    assert "withdrawals" in node.run("ledger").stdout
+    assert node.run("retry", claim.withdrawal_id).exit_code == 0
+    assert {row.state for row in node.store.rows(schema.withdrawal)} == {"OWED"}
+
+
+def test_a_delivery_to_the_wrong_patient_is_not_offered_again(node: Node) -> None:
+    node.store.published()
+    node.store.correct()
+    told = node.run("explain", STUDY).stdout
+    assert "PARKED (IDENTITY-CORRECTED" in told
+    assert "overread retry" not in told
+
+
+def test_a_parked_report_of_commitment_is_listed_and_owed_again(node: Node) -> None:
+    request = CommitmentRequest(
+        peer="modality", transaction_uid="2.25.9", references=(Reference("2.25.3001", "1.2"),)
+    )
+    node.store.commitments.ask(request)
+    claim = node.store.commitments.claim()
+    assert claim is not None
+    assert node.run("retry", request.commitment_id).exit_code == 1
+    node.store.commitments.park(claim, "PEER-UNAVAILABLE")
+    (listed,) = json.loads(node.run("commitments", "--json").stdout)
+    assert (listed["state"], listed["reason"]) == ("PARKED", "PEER-UNAVAILABLE")
+    assert "modality" in node.run("commitments").stdout
+    assert node.run("retry", request.commitment_id).exit_code == 0
+    assert node.store.one(schema.commitment).state == "OWED"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from node.errors import OutOfResources
 from node.store.files import FileStore
+from node.store.folders import REMOVALS, EmptyFolders
 from tests.unit.node.samples import SERIES, STUDY, arrival
 
 DIGEST = "0123456789abcdef" * 4
@@ -91,6 +92,190 @@ def test_a_folder_that_was_taken_away_is_made_again(files: FileStore) -> None:
     path.unlink()
     path.parent.rmdir()
     assert (files.root / kept(files)).read_bytes() == b"whole"
+
+
+def mkdir_elsewhere(folder: Path) -> None:
+    """Make a folder as another process does that was not so far as to sync its name."""
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def names_above(folder: Path) -> list[tuple[str, Any]]:
+    return [("files/instances", [STUDY]), (f"files/instances/{STUDY}", [SERIES])]
+
+
+def test_what_is_remembered_of_a_folder_ends_when_empty_ones_are_removed(
+    files: FileStore, synced: Synced
+) -> None:
+    path = files.root / kept(files)
+    path.unlink()
+    assert EmptyFolders(files.root).remove() == 2
+    mkdir_elsewhere(path.parent)
+    synced.seen.clear()
+    kept(files)
+    assert [one for one in names_above(path.parent) if one not in synced.seen] == []
+
+
+@pytest.mark.parametrize("remade", [True, False], ids=["made by another", "gone"])
+def test_a_folder_that_is_removed_just_before_it_gets_its_file(
+    files: FileStore, synced: Synced, monkeypatch: pytest.MonkeyPatch, remade: bool
+) -> None:
+    folder = files.root / "instances" / STUDY / SERIES
+    link = os.link
+    calls: list[Path] = []
+
+    def link_later(old: Path, new: Path) -> None:
+        if not calls:
+            calls.append(new)
+            EmptyFolders(files.root).remove()
+            if remade:
+                mkdir_elsewhere(folder)
+            synced.seen.clear()
+        link(old, new)
+
+    monkeypatch.setattr(os, "link", link_later)
+    path = files.root / kept(files)
+    assert path.read_bytes() == b"whole"
+    assert [one for one in names_above(folder) if one not in synced.seen] == []
+
+
+def test_folders_with_something_in_them_stay_and_others_go(files: FileStore) -> None:
+    path = files.root / kept(files)
+    files.keep_result("2.25.9", "seg.dcm", b"seg")
+    for empty in ("instances/2.25.1/2.25.2", f"instances/{STUDY}/2.25.3", "results/2.25.8"):
+        (files.root / empty).mkdir(parents=True)
+    assert EmptyFolders(files.root).remove() == 4
+    assert path.exists()
+    assert (files.root / "results/2.25.9/seg.dcm").exists()
+    assert sorted(one.name for one in (files.root / "instances").iterdir()) == [STUDY]
+
+
+def test_while_folders_are_removed_every_name_above_is_synced(
+    files: FileStore, synced: Synced
+) -> None:
+    kept(files)
+    (files.root / REMOVALS).write_bytes(b".")  # one runs, or was killed
+    synced.seen.clear()
+    kept(files, digest="e" * 64)
+    assert [one for one in names_above(files.root) if one not in synced.seen] == []
+    EmptyFolders(files.root).recover()
+    kept(files, digest="d" * 64)
+    synced.seen.clear()
+    kept(files, digest="c" * 64)
+    assert len(synced.seen) == 2
+
+
+class Refuses:
+    """A disk that refuses one call: the n-th of those that keep a file."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+        self.left, self.refused = at, ""
+        for owner, name in ((os, "fsync"), (os, "link"), (os, "open"), (Path, "mkdir")):
+            monkeypatch.setattr(owner, name, self._around(getattr(owner, name), name))
+
+    def _around(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def called(*arguments: Any, **named: Any) -> Any:
+            self.left -= 1
+            if self.left == 0:
+                self.refused = name
+                raise OSError(errno.EIO, "Input/output error")
+            return call(*arguments, **named)
+
+        return called
+
+
+@pytest.mark.parametrize("standing", [False, True], ids=["new", "stands already"])
+def test_refused_at_any_step_a_file_has_both_names_or_none(
+    files: FileStore, monkeypatch: pytest.MonkeyPatch, standing: bool
+) -> None:
+    refusals, step = [], 0
+    while True:
+        step += 1
+        digest = f"{step:016x}" + "0" * 48
+        if standing:
+            kept(files, digest=digest)
+        file = files.incoming("a1")
+        file.write(b"whole")
+        with monkeypatch.context() as patch:
+            disk = Refuses(patch, step)
+            try:
+                path = files.root / file.keep(arrival().header, digest)
+            except OutOfResources:
+                refusals.append(disk.refused)
+        if not disk.refused:
+            break
+        file.discard()
+        waits = list((files.root / "incoming" / "0").iterdir())
+        named = [
+            one.stat().st_nlink for one in (files.root / "instances").rglob(f"*.{digest[:16]}.*")
+        ]
+        assert named == ([1] if standing else [2] * len(waits))
+        assert len(waits) == (0 if standing else len(named))
+        path = files.root / kept(files, digest=digest)  # sent again, and taken
+        for _, found in FileStore(files.root).left_over():  # after a restart
+            assert files.root / found.keep(arrival().header, digest) == path
+            found.settle()
+        assert path.read_bytes() == b"whole"
+        assert path.stat().st_nlink == 1
+    assert "fsync" in refusals
+    assert "link" in refusals
+    assert not list(files.root.rglob("*.again"))
+
+
+def test_a_new_folder_whose_name_was_not_synced_gets_a_neighbour_that_comes_and_goes(
+    files: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept(files, digest="f" * 64)
+    study = files.root / "instances" / STUDY
+    made: list[Path] = []
+    other = arrival(SeriesInstanceUID="2.25.201").header
+
+    def keep() -> None:
+        file = files.incoming("a1")
+        file.write(b"whole")
+        try:
+            file.keep(other, DIGEST)
+        finally:
+            file.discard()
+
+    with monkeypatch.context() as patch:
+        Refuses(patch, 3)  # the folder is made, its parent opened and synced
+        with pytest.raises(OutOfResources):
+            keep()
+    mkdir = Path.mkdir
+
+    def note(folder: Path, *arguments: Any, **named: Any) -> None:
+        made.append(folder)
+        mkdir(folder, *arguments, **named)
+
+    monkeypatch.setattr(Path, "mkdir", note)
+    keep()
+    keep()
+    assert made.count(study / ".again") == 1
+    assert sorted(one.name for one in study.iterdir()) == [SERIES, "2.25.201"]
+
+
+def test_a_folder_whose_sync_failed_gets_a_new_name_before_it_is_synced_again(
+    files: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept(files, digest="f" * 64)
+    calls: list[str] = []
+    file = files.incoming("a1")
+    file.write(b"whole")
+    with monkeypatch.context() as patch:
+        Refuses(patch, 4)  # bytes, name, then the folder is opened and synced
+        with pytest.raises(OutOfResources):
+            file.keep(arrival().header, DIGEST)
+    file.discard()
+    for name in ("link", "fsync"):
+        call = getattr(os, name)
+
+        def noted(*arguments: Any, name: str = name, call: Any = call) -> None:
+            calls.append(name)
+            call(*arguments)
+
+        monkeypatch.setattr(os, name, noted)
+    kept(files)
+    assert calls[-4:] == ["link", "link", "fsync", "fsync"]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])

@@ -177,6 +177,7 @@ def test_every_metric_of_the_closed_list_is_exposed() -> None:
         "series",
         "jobs",
         "deliveries",
+        "withdrawals",
         "announced",
         "retrievals",
         "commitments",

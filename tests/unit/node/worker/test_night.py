@@ -55,6 +55,9 @@ class Empty:
     def remove_lost_claims(self) -> int:
         return 0
 
+    def remove_empty_folders(self) -> int:
+        return 0
+
 
 def balanced(*differences: Difference) -> Balance:
     return Balance(
@@ -65,6 +68,7 @@ def balanced(*differences: Difference) -> Balance:
         instances={"waiting": 3},
         jobs={"ordered": 0},
         deliveries={"ordered": 0},
+        withdrawals={"ordered": 0},
         found=len(differences),
         differences=differences,
     )
@@ -79,6 +83,7 @@ def nights(
         balance=balance,
         expirable=Empty(),
         policy=Policy(rules={}),
+        prune=lambda: 7,
         ledger_at=Daily(at="03:00", zone="UTC"),
         retention_at=Daily(at="02:00", zone="UTC"),
     )
@@ -99,6 +104,9 @@ def test_each_work_is_done_once_when_its_time_has_come() -> None:
     night.look()
     night.look()
     assert done(one) == [(RETENTION, 0)]
+    pruned = one.diary.last(RETENTION)
+    assert pruned is not None
+    assert pruned.body["announcements"] == 7
     clock.advance(HOUR)
     night.look()
     night.look()

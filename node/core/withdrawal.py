@@ -1,0 +1,52 @@
+"""What was delivered and must be taken back: a result that stands where it does not belong."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+IDENTITY_CORRECTED = "IDENTITY-CORRECTED"
+"""Cause of a withdrawal, and reason of a delivery that is not made: the study is another patient's."""
+
+
+class WithdrawalState(StrEnum):
+    """How far one withdrawal is."""
+
+    OWED = "OWED"
+    WITHDRAWN = "WITHDRAWN"
+    """The destination shows it as wrong, or never had it."""
+    KEPT = "KEPT"
+    """The destination corrects what it holds itself: nothing was asked of it."""
+    PARKED = "PARKED"
+    """It said no; somebody has to look at it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawalClaim:
+    """A withdrawal that one worker holds until its lease ends.
+
+    Parameters
+    ----------
+    transaction_uid
+        Fence: every later write is conditional on it.
+    cause
+        Reason code.
+    attempt
+        1 for the first.
+    lost_leases
+        How many workers claimed it and were not heard of again.
+    report
+        What was delivered, as the result set has it.
+    receipt
+        What the destination gave for it; None when nobody knows whether it took it.
+    """
+
+    withdrawal_id: str
+    transaction_uid: str
+    study_instance_uid: str
+    destination: str
+    cause: str
+    attempt: int
+    lost_leases: int
+    report: Mapping[str, Any]
+    receipt: Mapping[str, Any] | None

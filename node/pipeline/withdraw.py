@@ -1,0 +1,92 @@
+"""Take back what stands at a destination and should not; nothing right is brought there before."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from integrations.destination import Receipt
+from integrations.errors import Refused
+from node.core.ports import Hold, Withdrawals
+from node.core.withdrawal import WithdrawalClaim, WithdrawalState
+from node.errors import LeaseLost
+from node.pipeline.deliver import Outlet
+from node.pipeline.records import from_record
+from node.pipeline.retry import Again, Handled, decide
+from node.telemetry import log
+
+
+def withdraw_next(
+    withdrawals: Withdrawals, outlets: Mapping[str, Outlet], hold: Hold, lost_leases: int
+) -> bool:
+    """Take the withdrawal that is due longest and do it; False when nothing was due.
+
+    Parameters
+    ----------
+    lost_leases
+        After so many workers that claimed a withdrawal and fell silent, it is parked.
+
+    Raises
+    ------
+    OutOfResources
+        The database could not be written; the lease ends and the withdrawal is claimed again.
+    """
+    claim = withdrawals.claim()
+    if claim is None:
+        return False
+    try:
+        if claim.lost_leases >= lost_leases:
+            detail = (
+                f"{claim.lost_leases} workers claimed this withdrawal and were not heard of again"
+            )
+            withdrawals.park(claim, "WORKERS-LOST", detail)
+            return True
+        with hold(lambda: withdrawals.renew(claim)):
+            receipt = _take_back(claim, outlets)
+        state = WithdrawalState.KEPT if receipt is None else WithdrawalState.WITHDRAWN
+        withdrawals.finish(claim, state, None if receipt is None else asdict(receipt))
+        log("withdrawn", destination=claim.destination, state=state, reason=claim.cause)
+    except LeaseLost:
+        log("lease lost", destination=claim.destination, transaction_uid=claim.transaction_uid)
+    except Handled as error:
+        _settle(claim, withdrawals, error)
+    return True
+
+
+def _take_back(claim: WithdrawalClaim, outlets: Mapping[str, Outlet]) -> Receipt | None:
+    """Return what the destination has withdrawn; None when it corrects what it holds itself.
+
+    Raises
+    ------
+    Refused
+        The destination is in the file no more, or takes nothing back.
+    Unavailable
+        It cannot be reached now.
+    """
+    outlet = outlets.get(claim.destination)
+    if outlet is None:
+        raise Refused("UNKNOWN-DESTINATION", f"no peer {claim.destination} is configured")
+    if not outlet.withdraws:
+        return None
+    given = claim.receipt
+    receipt = (
+        Receipt(**{**given, "references": tuple(given["references"])})
+        if given is not None
+        else None
+    )
+    return outlet.destination.withdraw(from_record(claim.report), receipt, claim.cause)
+
+
+def _settle(claim: WithdrawalClaim, withdrawals: Withdrawals, error: Exception) -> None:
+    verdict = decide(error, claim.attempt)
+    try:
+        if isinstance(verdict, Again):
+            withdrawals.give_back(claim, verdict.reason, verdict.after_s)
+        else:
+            withdrawals.park(claim, verdict.reason, verdict.detail)
+    except LeaseLost:
+        log("lease lost", destination=claim.destination, transaction_uid=claim.transaction_uid)
+    log(
+        "not withdrawn",
+        destination=claim.destination,
+        reason=verdict.reason,
+        attempt=claim.attempt,
+    )
