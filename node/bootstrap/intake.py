@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from node.bootstrap.state import database, make_durable
@@ -53,7 +54,8 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
     def compare_with(path: str, arriving: BinaryIO) -> "tuple[Header, bool | None] | None":
         return compare(store.root / path, arriving)
 
-    recovered = recover(store, intake, read_header, compare_with)
+    read = partial(read_header, private=settings.private_counts)
+    recovered = recover(store, intake, read, compare_with)
     broken = intake.break_open_associations()
     log("listener starts", count=broken, instances=recovered, port=table.port)
     share = -(-table.maximum_associations // table.processes)
@@ -69,6 +71,7 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
             ended=lambda association_id, released: intake.association_ended(
                 association_id, released=released
             ),
+            read=read,
         ),
         admission=admission,
         peers=peers,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from node.core.retention import Policy
     from node.core.schedule import Daily
     from node.pipeline.dispatch import Routes
+    from node.pipeline.frames import FrameLook
     from node.pipeline.retrieve import Archive, Evidences
     from node.pipeline.translate import Source
     from node.store.database import Database
@@ -71,6 +72,7 @@ class Keeping:
     report_commitment: Step
     nights: Nights
     evidences: "Evidences"
+    frames: "FrameLook"
     archives: "Sequence[Archive]" = ()
 
 
@@ -82,6 +84,8 @@ def keeper(settings: Settings) -> Keeping:
     SettingsInvalid
         A rule names a model that has no card, or a card is wrong.
     """
+    from node.dicom.frames import frames_of
+    from node.pipeline.frames import FrameLook
     from node.store.evidence import EvidenceStore
     from node.store.index import IntakeStore
     from node.store.jobs import JobStore
@@ -90,8 +94,10 @@ def keeper(settings: Settings) -> Keeping:
 
     opened = database(settings)
     holder = f"{socket.gethostname()}:{os.getpid()}"
+    intake = IntakeStore(opened, owner=holder)
+    root = files(settings).root
     return Keeping(
-        intake=IntakeStore(opened, owner=holder),
+        intake=intake,
         jobs=JobStore(opened, settings.queue.lease_s),
         outbox=OutboxStore(opened, settings.queue.ring_again_s),
         lease=RoleLease(opened, "keeper", holder, lease_s=5.0),
@@ -101,6 +107,7 @@ def keeper(settings: Settings) -> Keeping:
         source_of=source_of(settings),
         report_commitment=_commitment_reporter(settings, opened),
         evidences=EvidenceStore(opened),
+        frames=FrameLook(intake, lambda path: frames_of(root / path)),
         archives=_archives(settings),
         nights=_nights(settings, opened),
     )

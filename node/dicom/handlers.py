@@ -18,7 +18,8 @@ from node.core.study import Incoming
 from node.dicom.admission import Admission
 from node.dicom.command_set import StoreRequest
 from node.dicom.fragments import Begin
-from node.dicom.reception import InstanceReception, Receive
+from node.dicom.header import read_header
+from node.dicom.reception import InstanceReception, ReadHeader, Receive
 from node.dicom.status import SUCCESS
 from node.errors import Rejected
 from node.telemetry import log, log_failure
@@ -38,12 +39,15 @@ class Taking:
         Makes one instance durable and records it (`node.pipeline.receive`).
     opened, ended
         Told of the first instance of an association, and of how it ended.
+    read
+        Reads the head of a file.
     """
 
     incoming: Callable[[str], Incoming]
     receive: Receive
     opened: Callable[[str, str], None]
     ended: Callable[[str, bool], None]
+    read: ReadHeader = read_header
 
 
 @dataclass(slots=True)
@@ -128,6 +132,7 @@ class Handlers:
             incoming=partial(self._incoming, known),
             receive=self._taking.receive,
             association=(known.association_id, known.peer),
+            read=self._taking.read,
         )
 
     def _incoming(self, known: _Known) -> Incoming:

@@ -3,10 +3,11 @@
 import struct
 import zlib
 from decimal import Decimal
+from functools import cache
 from io import BytesIO
 from typing import Any, BinaryIO
 
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
@@ -19,8 +20,9 @@ from pydicom.uid import (
 )
 
 from inference.selection import CODE, Value
+from node.core.counts import PrivateAttribute
 from node.core.identifiers import is_uid
-from node.core.study import HEADER_KEYWORDS, Header
+from node.core.study import HEADER_KEYWORDS, NO_NUMBER, Header
 from node.errors import NotUnderstood, OutOfResources
 
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
@@ -51,13 +53,15 @@ UNREADABLE = (
 """What pydicom raises for bytes that are no DICOM."""
 
 
-def read_header(source: BinaryIO) -> Header:
+def read_header(source: BinaryIO, private: tuple[PrivateAttribute, ...] = ()) -> Header:
     """Read the head of a DICOM file.
 
     Parameters
     ----------
     source
         A Part 10 file, at its start; pixels are not read.
+    private
+        Vendors' counts of images that are kept besides.
 
     Raises
     ------
@@ -67,7 +71,7 @@ def read_header(source: BinaryIO) -> Header:
         The disk did not give it back.
     """
     try:
-        syntax, dataset = _read(source)
+        syntax, dataset = _read(source, private)
         uids = {keyword: str(dataset.get(keyword, "")) for keyword in _UIDS}
     except UNREADABLE as error:
         raise NotUnderstood(f"the data set cannot be parsed: {type(error).__name__}") from error
@@ -86,15 +90,27 @@ def read_header(source: BinaryIO) -> Header:
         study_instance_uid=uids["StudyInstanceUID"],
         transfer_syntax_uid=syntax,
         values=_values(dataset),
+        counts=_counts(dataset, private),
     )
 
 
-def _read(source: BinaryIO) -> tuple[str, Dataset]:
+def read_syntax(source: BinaryIO) -> str:
+    """Return the Transfer Syntax UID of a Part 10 file at its start; what follows is its data set.
+
+    Raises
+    ------
+    InvalidDicomError
+        It is none.
+    """
     head = source.read(_META.size)
     if head[128:132] != b"DICM":
         raise InvalidDicomError("no Part 10 file")
-    meta = source.read(int(_META.unpack(head)[0]))
-    syntax = _transfer_syntax(meta)
+    return _transfer_syntax(source.read(int(_META.unpack(head)[0])))
+
+
+def _read(source: BinaryIO, private: tuple[PrivateAttribute, ...]) -> tuple[str, Dataset]:
+    syntax = read_syntax(source)
+    wanted, last = _wanted(private) if private else (_WANTED, _LAST)
     dataset: Any = _Bounded(source)
     if syntax == DeflatedExplicitVRLittleEndian:
         # pydicom would inflate all of it, however large that is
@@ -104,9 +120,21 @@ def _read(source: BinaryIO) -> tuple[str, Dataset]:
         dataset,
         is_implicit_VR=syntax == ImplicitVRLittleEndian,
         is_little_endian=syntax != ExplicitVRBigEndian,
-        stop_when=_behind,
-        specific_tags=_WANTED,
+        # everything that is wanted stands before
+        stop_when=lambda tag, _, __: int(tag) > last,
+        specific_tags=wanted,
     )
+
+
+@cache
+def _wanted(private: tuple[PrivateAttribute, ...]) -> tuple[list[BaseTag | int], int]:
+    """Add every place where private attributes and their creators may stand (PS3.5 7.8.1); tell the last."""
+    wanted = [*_WANTED]
+    for attribute in private:
+        for block in range(0x10, 0x100):
+            wanted.append(attribute.group << 16 | block)
+            wanted.append(attribute.group << 16 | block << 8 | attribute.element)
+    return wanted, max(map(int, wanted))
 
 
 def _transfer_syntax(meta: bytes) -> str:
@@ -134,22 +162,44 @@ class _Bounded:
         return self._read(size)
 
 
-def _behind(tag: BaseTag, _: str | None, __: int) -> bool:
-    """Whether everything that is wanted stands before this element."""
-    return int(tag) > _LAST
-
-
 def _values(dataset: Dataset) -> dict[str, Value]:
     found = {keyword: _plain(_get(dataset, keyword)) for keyword in HEADER_KEYWORDS}
     return {keyword: value for keyword, value in found.items() if value not in (None, "", [])}
 
 
-def _get(dataset: Dataset, keyword: str) -> Any:
+def _counts(dataset: Dataset, private: tuple[PrivateAttribute, ...]) -> dict[str, Value]:
+    found = {str(attribute): _count(dataset, attribute) for attribute in private}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _count(dataset: Dataset, attribute: PrivateAttribute) -> Value | None:
+    """Return a count by the block that its creator reserved in this object; None when it is absent."""
+    for creator in list(dataset.keys()):
+        if creator.group != attribute.group or creator.element > 0xFF:
+            continue
+        tag = Tag(attribute.group, creator.element << 8 | attribute.element)
+        if tag in dataset and str(_get(dataset, creator)).strip(" \0") == attribute.creator:
+            return _whole_number(_get(dataset, tag))
+    return None
+
+
+def _whole_number(value: Any) -> int | str:
+    match value:
+        case int():
+            return int(value)
+        case float() | Decimal() if float(value).is_integer():
+            return int(value)
+        case _:
+            return NO_NUMBER
+
+
+def _get(dataset: Dataset, key: str | BaseTag) -> Any:
     """Return a value; None when it breaks its representation, which is no reason to refuse an image."""
     try:
-        return dataset.get(keyword)
+        found = dataset.get(key)
     except UNREADABLE:
         return None
+    return found.value if isinstance(found, DataElement) else found
 
 
 def _plain(value: Any) -> Value | None:

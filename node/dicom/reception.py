@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from io import BytesIO
+from typing import BinaryIO
 
 from node.core.identifiers import is_uid
 from node.core.study import Arrival, Header, Incoming, Outcome
@@ -17,6 +18,7 @@ HEAD_BYTES = 64 * 1024
 """The first bytes of a file, in which most headers end."""
 
 Receive = Callable[[Arrival], Outcome]
+ReadHeader = Callable[[BinaryIO], Header]
 
 
 class InstanceReception:
@@ -38,6 +40,8 @@ class InstanceReception:
         Makes the instance durable and records it (`node.pipeline.receive`).
     association
         The association's identifier and its peer's name.
+    read
+        Reads the head of a file.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class InstanceReception:
         incoming: Callable[[], Incoming],
         receive: Receive,
         association: tuple[str, str],
+        read: ReadHeader = read_header,
     ) -> None:
         self._request = request
         self._syntax = transfer_syntax_uid
@@ -56,6 +61,7 @@ class InstanceReception:
         self._incoming = incoming
         self._receive = receive
         self._association = association
+        self._read = read
         self._digest = hashlib.sha256()
         self._head = bytearray()
         self._header: Header | None = None
@@ -122,7 +128,7 @@ class InstanceReception:
             return
         source = BytesIO(self._head)
         try:
-            header = read_header(source)
+            header = self._read(source)
         except NotUnderstood:
             return  # told when all of it is there
         if source.tell() < len(self._head):  # it ended before the pixels, not with the bytes
@@ -137,7 +143,7 @@ class InstanceReception:
         header = self._header
         if header is None:
             with file.reading() as source:
-                header = read_header(source)
+                header = self._read(source)
         found = (header.sop_class_uid, header.sop_instance_uid)
         if found != (self._request.sop_class_uid, self._request.sop_instance_uid):
             raise DoesNotMatch("the data set names another SOP class or instance than the command")

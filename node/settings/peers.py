@@ -1,12 +1,11 @@
 """The systems that the node speaks with: ``[[peer]]``."""
 
 from ipaddress import ip_network
-from typing import Literal
 
 from pydantic import Field, model_validator
 
 from node.core.completeness import QuietTimes
-from node.settings.kinds import AeTitle, Network, Port, Role, Seconds, Table, TimeZone
+from node.settings.kinds import AeTitle, CountName, Network, Port, Role, Seconds, Table, TimeZone
 
 
 class FhirTable(Table):
@@ -53,7 +52,7 @@ class Peer(Table):
     archive_again_s: Seconds = Field(
         3.0, description="Between two questions to that archive (witness c)."
     )
-    trusted_counts: tuple[Literal["ImagesInAcquisition", "NumberOfSlices"], ...] = Field(
+    trusted_counts: tuple[CountName, ...] = Field(
         (), description="Attributes of its images that truly say how many there are (witness b)."
     )
     results_to: tuple[str, ...] = Field(

@@ -120,7 +120,7 @@ class Keeper:
 
     def _round(self) -> None:
         keeping = self._keeping
-        assemble(keeping.intake, keeping.quiet_of, self._clock, self._apart)
+        assemble(keeping.intake, keeping.quiet_of, self._clock, self._apart, keeping.frames)
         dispatch(keeping.intake, keeping.jobs, keeping.routes, self._apart)
         keeping.outbox.ring_due(lambda queue: ring(self._app, queue))
 

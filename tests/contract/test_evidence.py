@@ -1,6 +1,7 @@
 """Archive lists, announcements, retrievals and corrections, as the store keeps them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -186,3 +187,11 @@ def test_a_quiet_series_is_not_read_again_and_what_others_say_of_it_is(
     store.receive(3)
     (third,) = intake.open_series()
     assert len(third.instances) == 3
+
+
+def test_a_vendors_count_is_kept_with_its_instance(store: Store) -> None:
+    one = received(1)
+    counted = replace(one.header, counts={"0025,xx07 GEMS_SERS_01": 181})
+    assert store.intake.record(replace(one, header=counted)) is Outcome.STORED
+    (plane,) = the_series(store).planes
+    assert plane["0025,xx07 GEMS_SERS_01"] == 181

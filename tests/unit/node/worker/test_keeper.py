@@ -12,6 +12,7 @@ from node.core.completeness import QuietTimes
 from node.core.ports import Hold
 from node.errors import OutOfResources
 from node.pipeline.dispatch import Routes
+from node.pipeline.frames import FrameLook
 from node.worker import keeper
 from node.worker.keeper import Keeper
 from tests.unit.node.doubles import MemoryIntake, MemoryJobs
@@ -83,6 +84,7 @@ class Role:
             source_of=lambda _: pytest.fail("nothing is prepared here"),
             report_commitment=self.report,
             evidences=pytest.fail,  # type: ignore[arg-type] # no archive is asked here
+            frames=FrameLook(self.intake, lambda _: pytest.fail("no enhanced object is here")),
             nights=self.nights,
         )
         self.keeper = Keeper(keeping, Celery(), SetClock(1010))
