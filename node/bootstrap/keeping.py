@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from node.bootstrap.models import routes
-from node.bootstrap.reach import dicom_peer, record, source_of
+from node.bootstrap.reach import archive_index, dicom_peer, record, source_of
 from node.bootstrap.state import database, files
 from node.bootstrap.step import Step
 from node.core.completeness import QuietTimes
@@ -166,7 +166,6 @@ def _nights(settings: Settings, opened: "Database") -> Nights:
 
 def _archives(settings: Settings) -> "list[Archive]":
     """Return every archive that may be asked whether a series is whole."""
-    from integrations.pacs.query import DicomArchiveIndex
     from integrations.pacs.retrieve import DicomRetriever
     from node.pipeline.retrieve import Archive
 
@@ -176,12 +175,13 @@ def _archives(settings: Settings) -> "list[Archive]":
             held.setdefault(source.archive, set()).add(source.name)
     archives = []
     for name, sources in held.items():
-        pacs = dicom_peer(settings, settings.peer_named(name))
+        peer = settings.peer_named(name)
+        pacs = dicom_peer(settings, peer)
         archives.append(
             Archive(
                 name=name,
                 sources=frozenset(sources),
-                index=DicomArchiveIndex(pacs),
+                index=archive_index(settings, peer),
                 retrieve=DicomRetriever(pacs, settings.node.ae_title).retrieve,
             )
         )

@@ -145,7 +145,7 @@ def decide(
     witness = None if hasty else _attested(series, quiet)
     if witness is None and silent_s < quiet.short_s:
         return None
-    released = _released(series) and not hasty
+    released = _released(series) and not hasty and not series.unplaced
     if witness is None and not released and silent_s < quiet.long_s:
         return None  # before the geometry is looked at: this is asked ten times a second
     inside = Inside(veto=_veto(series)) if look_inside is None else look_inside()
@@ -155,7 +155,8 @@ def decide(
         witness = Witness.ASSOCIATION_RELEASED
     if silent_s < quiet.long_s and (witness is None or not faultless):
         return None
-    remarks = (trouble(series, quiet.counts), inside.remark)
+    unplaced = f"{series.unplaced} announced beside it did not come" if series.unplaced else None
+    remarks = (trouble(series, quiet.counts), unplaced, inside.remark)
     return replace(
         _evidence(series, witness or Witness.LONG_QUIET, lacking, veto),
         remark="; ".join(remark for remark in remarks if remark) or None,

@@ -275,6 +275,9 @@ class StoredSeries:
         What the archive holds of it, None when it was not asked or did not answer.
     announced
         SOP Instance UIDs that a Storage Commitment request, an MPPS or an IAN names for it.
+    unplaced
+        How many more a Storage Commitment request names beside some of this series: we do not hold them, and
+        nobody has said that they belong to another.
     closed_at
         When it was closed last, None when it never was.
     """
@@ -292,6 +295,7 @@ class StoredSeries:
     associations_broken: int
     listed: ArchiveList | None = None
     announced: frozenset[str] = frozenset()
+    unplaced: int = 0
     closed_at: float | None = None
 
 

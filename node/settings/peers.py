@@ -21,6 +21,16 @@ class FhirTable(Table):
     )
 
 
+class DicomwebTable(Table):
+    """``dicomweb`` of a peer: its DICOMweb service, asked by QIDO-RS."""
+
+    url: str = Field(pattern=r"^https?://", description="Root of the service.")
+    token_env: str | None = Field(
+        None, description="Environment variable that holds a bearer token."
+    )
+    timeout_s: Seconds = Field(10.0, description="Longest wait for each part of an answer.")
+
+
 class Peer(Table):
     """``[[peer]]``: one system that we speak with."""
 
@@ -60,6 +70,9 @@ class Peer(Table):
     )
     priority: int = Field(0, description="How urgent its studies are; higher is more urgent.")
     fhir: FhirTable | None = Field(None, description="Its FHIR endpoint, for the role `ehr`.")
+    dicomweb: DicomwebTable | None = Field(
+        None, description="Its DICOMweb service, asked instead of C-FIND what it holds."
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> "Peer":
@@ -69,6 +82,8 @@ class Peer(Table):
             raise ValueError("a peer with the role source needs ae_title")
         if "archive" in self.roles and not (self.ae_title and self.host and self.port):
             raise ValueError("a peer with the role archive needs ae_title, host and port")
+        if self.dicomweb is not None and "archive" not in self.roles:
+            raise ValueError("dicomweb is asked of a peer with the role archive")
         return self
 
     @property

@@ -95,6 +95,16 @@ def test_a_request_for_commitment_speaks_for_the_series_that_hold_all_it_names(
     assert the_series(store).announced == {"2.25.3001", "2.25.3002"}
     announce(store, "2.25.3009", None)  # not here yet: nobody can say whose it is
     assert the_series(store).announced == frozenset()
+    assert the_series(store).unplaced == 1
+    store.receive(9)
+    assert the_series(store).unplaced == 0
+    assert the_series(store).announced == {"2.25.3001", "2.25.3002", "2.25.3009"}
+
+
+def test_a_request_for_commitment_of_other_instances_says_nothing(store: Store) -> None:
+    store.receive(1)
+    announce(store, "2.25.7", None)
+    assert the_series(store).unplaced == 0
 
 
 def test_a_list_that_names_its_series_expects_what_we_lack(store: Store) -> None:

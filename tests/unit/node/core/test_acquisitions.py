@@ -214,6 +214,17 @@ TABLE: dict[str, tuple[StoredSeries, float, tuple[Witness, str | None] | None]] 
     "nothing listed": (acquired(stack(20), listed=listed(0)), 5, (R, None)),
     "announced": (acquired(stack(20), announced=uids(*range(20))), 0, (N, None)),
     "announced, one missing": (acquired(stack(20), announced=uids(*range(21))), 60, None),
+    "commitment asked for more than came": (acquired(stack(20), unplaced=1), 60, None),
+    "commitment asked for more than came, for long": (
+        acquired(stack(20), unplaced=1),
+        120,
+        (L, None),
+    ),
+    "commitment asked for more than came, counted": (
+        acquired(stack(20, **COUNTED), unplaced=1),
+        0,
+        (C, None),
+    ),
     "announced, association open": (
         acquired(stack(20), announced=uids(*range(20)), **OPEN),
         60,
