@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from node.bootstrap.archives import archives
 from node.bootstrap.models import routes
-from node.bootstrap.reach import archive_index, dicom_peer, record, source_of
+from node.bootstrap.reach import dicom_peer, record, source_of
 from node.bootstrap.state import database, files
 from node.bootstrap.step import Step
 from node.core.completeness import QuietTimes
@@ -82,7 +83,7 @@ def keeper(settings: Settings) -> Keeping:
     Raises
     ------
     SettingsInvalid
-        A rule names a model that has no card, or a card is wrong.
+        A rule names a model that has no card, a card is wrong, or a token is not in the environment.
     """
     from node.dicom.frames import frames_of
     from node.pipeline.frames import FrameLook
@@ -108,7 +109,7 @@ def keeper(settings: Settings) -> Keeping:
         report_commitment=_commitment_reporter(settings, opened),
         evidences=EvidenceStore(opened),
         frames=FrameLook(intake, lambda path: frames_of(root / path)),
-        archives=_archives(settings),
+        archives=archives(settings, opened),
         nights=_nights(settings, opened),
     )
 
@@ -162,30 +163,6 @@ def _nights(settings: Settings, opened: "Database") -> Nights:
         ledger_at=Daily(at=ledger.nightly_at, zone=ledger.time_zone),
         retention_at=Daily(at=retention.daily_at, zone=retention.time_zone),
     )
-
-
-def _archives(settings: Settings) -> "list[Archive]":
-    """Return every archive that may be asked whether a series is whole."""
-    from integrations.pacs.retrieve import DicomRetriever
-    from node.pipeline.retrieve import Archive
-
-    held: dict[str, set[str]] = {}
-    for source in settings.peer:
-        if source.archive is not None:
-            held.setdefault(source.archive, set()).add(source.name)
-    archives = []
-    for name, sources in held.items():
-        peer = settings.peer_named(name)
-        pacs = dicom_peer(settings, peer)
-        archives.append(
-            Archive(
-                name=name,
-                sources=frozenset(sources),
-                index=archive_index(settings, peer),
-                retrieve=DicomRetriever(pacs, settings.node.ae_title).retrieve,
-            )
-        )
-    return archives
 
 
 def _record_for(settings: Settings) -> "Callable[[Claim], Record | None]":

@@ -1,6 +1,7 @@
 """The systems that the node speaks with: ``[[peer]]``."""
 
 from ipaddress import ip_network
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -58,6 +59,9 @@ class Peer(Table):
     )
     archive: str | None = Field(
         None, description="Peer with the role archive that is asked whether its series are whole."
+    )
+    retrieve: Literal["move", "get"] = Field(
+        "move", description="How an archive is asked for what is missing: C-MOVE or C-GET."
     )
     archive_again_s: Seconds = Field(
         3.0, description="Between two questions to that archive (witness c)."
