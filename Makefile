@@ -35,7 +35,7 @@ demo: $(VENV)/.with-demo ## Let a real head travel the whole way on this machine
 	$(BIN)/overread demo
 
 test: $(VENV)/.with-test peers ## Run all tests; peers that are not installed are skipped, and named
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
 
 check: lint types contracts ## Everything that reads the code without running it
 

@@ -1,8 +1,11 @@
 """System shared memory that carries the tensors of one request to a server on the same machine."""
 
+import contextlib
+import fcntl
 import os
 import uuid
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,8 @@ from inference.errors import ModelFailed
 from inference.server.protocol import Output, Tensors, check
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - where Linux keeps it, not a temporary file
+PREFIX = "overread-"
+
 _ALIGNMENT = 64
 _UNWRITTEN = 0xFF
 """What the space of an output holds before the server writes: no segment number, and NaN as a float.
@@ -27,7 +32,7 @@ class Region:
     """System shared memory for the tensors of one request, gone when the `with` ends."""
 
     def __init__(self, inputs: Tensors, outputs: Sequence[Output]) -> None:
-        self.name = f"overread-{uuid.uuid4().hex}"
+        self.name = f"{PREFIX}{os.getpid()}-{uuid.uuid4().hex}"
         self._inputs = inputs
         self._outputs = outputs
         sizes = [tensor.nbytes for tensor in inputs.values()] + [out.nbytes for out in outputs]
@@ -36,6 +41,7 @@ class Region:
             self._offsets.append(self._offsets[-1] + -(-size // _ALIGNMENT) * _ALIGNMENT)
         self.nbytes = self._offsets[-1]
         self._handle: Any = None
+        self._lock = -1
 
     @property
     def fits(self) -> bool:
@@ -47,6 +53,8 @@ class Region:
         self._handle = shared_memory.create_shared_memory_region(
             self.name, self.name, self.nbytes, create_only=True
         )
+        self._lock = os.open(Path(SHARED_MEMORY) / self.name, os.O_RDONLY)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)  # the kernel lets it go with this process
         for tensor, offset in zip(self._inputs.values(), self._offsets, strict=False):
             shared_memory.set_shared_memory_region(self._handle, [tensor], offset)
         answers = self._offsets[len(self._inputs)]
@@ -55,6 +63,7 @@ class Region:
 
     def __exit__(self, *_: object) -> None:
         shared_memory.destroy_shared_memory_region(self._handle)
+        os.close(self._lock)
 
     def asked(self) -> list[triton.InferInput]:
         """Where the server finds each input."""
@@ -100,6 +109,27 @@ class Region:
 
     def _places(self) -> Iterator[tuple[Output, int]]:
         return zip(self._outputs, self._offsets[len(self._inputs) : -1], strict=True)
+
+
+def sweep() -> set[str]:
+    """Remove the regions of processes that were killed, and with them a patient's images; return their names.
+
+    A process that lives holds a lock on each of its regions, in whichever container it runs.
+    """
+    swept = set()
+    for path in Path(SHARED_MEMORY).glob(f"{PREFIX}*"):
+        owner = path.name.removeprefix(PREFIX).partition("-")[0]
+        if Path("/proc", owner).exists():
+            continue  # perhaps it has not locked it yet
+        with contextlib.suppress(OSError):  # in use, or another's, or gone meanwhile
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+                swept.add(path.name)
+            finally:
+                os.close(descriptor)
+    return swept
 
 
 def _unwritten(array: NDArray[Any]) -> bool:

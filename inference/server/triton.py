@@ -12,7 +12,7 @@ from tritonclient.utils import InferenceServerException
 
 from inference.errors import ModelFailed, ServerUnavailable
 from inference.server.protocol import Output, Tensors, check
-from inference.server.region import Region, described
+from inference.server.region import Region, described, sweep
 
 _CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", triton.MAX_GRPC_MESSAGE_SIZE),
@@ -50,7 +50,8 @@ class TritonServer:
         self._version = ""
         self._connected: triton.InferenceServerClient | None = None
         self._connecting = threading.Lock()
-        self._still_in_use: set[str] = set()
+        # the server forgets the regions of killed processes with the next request
+        self._still_in_use: set[str] = sweep() if shared_memory else set()
 
     @property
     def name(self) -> str:

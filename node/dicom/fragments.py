@@ -70,6 +70,11 @@ class StoreMessages:
         self._reception: Reception | None = None
         self._foreign = 0
 
+    @property
+    def arriving(self) -> bool:
+        """Whether an instance has begun to arrive and is not complete."""
+        return self._reception is not None
+
     def take(self, pdu: memoryview) -> None:
         """Take the variable field of one P-DATA-TF PDU.
 

@@ -3,11 +3,13 @@
 import struct
 import zlib
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from io import BytesIO
 from typing import Any, BinaryIO
 
-from pydicom import DataElement, Dataset
+from pydicom import Dataset
+from pydicom.charset import default_encoding
+from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
@@ -28,6 +30,7 @@ from node.errors import NotUnderstood, OutOfResources
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 _TAGS = [Tag(keyword) for keyword in ("SpecificCharacterSet", *_UIDS, *HEADER_KEYWORDS)]
 
+_KEPT = [(keyword, Tag(keyword)) for keyword in HEADER_KEYWORDS]
 _WANTED: list[BaseTag | int] = [*_TAGS]
 _LAST = max(map(int, _TAGS))
 
@@ -36,6 +39,9 @@ _META = struct.Struct("<140xI")
 
 LONGEST_HEADER = 1 << 20
 """Bytes of the elements that are read, not skipped, to find the ones that are wanted."""
+
+LONGEST_KEPT = 256
+"""Bytes of a value that is remembered in its converted form."""
 
 UNREADABLE = (
     InvalidDicomError,
@@ -90,7 +96,7 @@ def read_header(source: BinaryIO, private: tuple[PrivateAttribute, ...] = ()) ->
         study_instance_uid=uids["StudyInstanceUID"],
         transfer_syntax_uid=syntax,
         values=_values(dataset),
-        counts=_counts(dataset, private),
+        counts=_counts(dataset, private) if private else {},
     )
 
 
@@ -163,7 +169,8 @@ class _Bounded:
 
 
 def _values(dataset: Dataset) -> dict[str, Value]:
-    found = {keyword: _plain(_get(dataset, keyword)) for keyword in HEADER_KEYWORDS}
+    encodings = _encodings(dataset)
+    found = {keyword: _value(dataset, tag, encodings) for keyword, tag in _KEPT}
     return {keyword: value for keyword, value in found.items() if value not in (None, "", [])}
 
 
@@ -193,13 +200,43 @@ def _whole_number(value: Any) -> int | str:
             return NO_NUMBER
 
 
+def _encodings(dataset: Dataset) -> tuple[str, ...]:
+    """Return how the text is encoded: Python's names."""
+    names = dataset.original_character_set or default_encoding
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _value(dataset: Dataset, tag: BaseTag, encodings: tuple[str, ...]) -> Value | None:
+    raw: object = dataset.get_item(tag)
+    if isinstance(raw, RawDataElement) and raw.value is not None and raw.length <= LONGEST_KEPT:
+        return _converted(*raw[:2], bytes(raw.value), *raw[5:7], encodings)
+    return _plain(_get(dataset, tag))
+
+
+@lru_cache(maxsize=4096)
+def _converted(
+    tag: BaseTag,
+    vr: str | None,
+    value: bytes,
+    implicit: bool,
+    little_endian: bool,
+    encodings: tuple[str, ...],
+) -> Value | None:
+    """Convert what the instances of a series nearly all have in common, once."""
+    raw = RawDataElement(tag, vr, len(value), value, 0, implicit, little_endian)
+    try:
+        return _plain(convert_raw_data_element(raw, encoding=list(encodings)).value)
+    except UNREADABLE:
+        return None
+
+
 def _get(dataset: Dataset, key: str | BaseTag) -> Any:
     """Return a value; None when it breaks its representation, which is no reason to refuse an image."""
     try:
-        found = dataset.get(key)
+        element = dataset.get(key)
     except UNREADABLE:
         return None
-    return found.value if isinstance(found, DataElement) else found
+    return element.value if isinstance(element, DataElement) else element
 
 
 def _plain(value: Any) -> Value | None:

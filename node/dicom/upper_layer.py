@@ -141,7 +141,19 @@ class UpperLayer(DULServiceProvider):  # type: ignore[misc]  # pynetdicom has no
         if not self._readable(wire):
             return False
         self._read_pdu_data()
+        while self._arriving() and self._readable(wire):
+            self._read_pdu_data()  # pynetdicom has nothing to do before the instance is there
         return True
+
+    def _arriving(self) -> bool:
+        """Whether an instance is under way, and nothing else to be done."""
+        return (
+            self._messages is not None
+            and self._messages.arriving
+            and self.event_queue.empty()
+            and self.to_provider_queue.empty()
+            and not self._kill_thread
+        )
 
     def _readable(self, wire: socket.socket | None) -> bool:
         pending = isinstance(wire, ssl.SSLSocket) and wire.pending() > 0

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from node.errors import OutOfResources
+
+_NOW = "SELECT (julianday('now') - 2440587.5) * 86400.0"
 
 BUSY_TIMEOUT_MS = 30_000
 """How long a transaction waits for another process's write."""
@@ -84,9 +86,7 @@ class Database:
 
 def _now(connection: Connection) -> float:
     # one clock for all processes, and on a server-side database for all machines
-    return float(
-        connection.execute(text("SELECT (julianday('now') - 2440587.5) * 86400.0")).scalar_one()
-    )
+    return float(connection.exec_driver_sql(_NOW).scalar_one())
 
 
 def _configure_sqlite(engine: Engine) -> None:

@@ -10,10 +10,11 @@ from node.core.completeness import Evidence
 from node.core.reception import Known
 from node.core.study import Outcome, Received, SeriesState, StoredSeries
 from node.store import schema
+from node.store.arrivals import known
 from node.store.database import Database
 from node.store.events import tell
 from node.store.evidence import announced, archive_list
-from node.store.recorder import Recorder, known
+from node.store.recorder import Recorder
 
 
 class IntakeStore:

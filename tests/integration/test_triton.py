@@ -14,6 +14,7 @@ import pytest
 
 from inference.errors import ServerUnavailable, TritonAbsent
 from inference.server import Output, TritonServer
+from inference.server.region import sweep
 from inference.triton import Ports, TritonProcess, prepare_backends, start
 from tests.peers import free_port, triton, wait_for
 
@@ -60,7 +61,46 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonProcess]
 
 
 def our_regions() -> set[Path]:
-    return set(Path("/dev/shm").glob("overread-*"))
+    return set(Path("/dev/shm").glob(f"overread-{os.getpid()}-*"))
+
+
+def test_the_region_of_a_killed_process_is_removed_and_that_of_a_living_one_stays(
+    process: TritonProcess,
+) -> None:
+    """A worker that is killed while it waits for its answer leaves a patient's images in memory."""
+    begin = (
+        "import numpy as np, time\n"
+        "from inference.server.region import Region\n"
+        "region = Region({'volume': np.zeros(64)}, [])\n"
+        "region.__enter__()\n"
+        "print(region.name, flush=True)\n"
+        "time.sleep(60)"
+    )
+    killed, living = (
+        subprocess.Popen(
+            [sys.executable, "-c", begin], stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        for _ in range(2)
+    )
+    try:
+        gone, stays = (
+            child.stdout.readline().strip() for child in (killed, living) if child.stdout
+        )
+        TritonServer(process.url, shared_memory=True)
+        assert {path.name for path in Path("/dev/shm").iterdir()} >= {gone, stays}
+        os.killpg(killed.pid, signal.SIGKILL)  # and the process that would tidy up behind it
+        killed.wait()
+        assert (Path("/dev/shm") / gone).exists()
+        server = TritonServer(process.url, shared_memory=True)
+        there = {path.name for path in Path("/dev/shm").iterdir()}
+        assert stays in there
+        assert gone not in there
+        server.infer(MODEL, VOLUME, [MASK], timeout_s=20)
+        assert not server._still_in_use
+    finally:
+        os.killpg(living.pid, signal.SIGKILL)
+        living.wait()
+        assert sweep() == {stays}
 
 
 def test_it_listens_on_loopback_only(process: TritonProcess) -> None:
