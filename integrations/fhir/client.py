@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from integrations.auth import Auth, NoAuth
 from integrations.errors import Refused, Unavailable
-from integrations.fhir.auth import Auth, NoAuth
 from integrations.fhir.wire import Resource, decode, encode
 
 # httpx logs every URL at INFO and httpcore at DEBUG, and the URL of a search carries the patient's number.

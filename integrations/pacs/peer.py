@@ -53,7 +53,10 @@ class DicomPeer:
 
 @contextlib.contextmanager
 def associated(
-    peer: DicomPeer, contexts: Sequence[PresentationContext], roles: Sequence[Any] = ()
+    peer: DicomPeer,
+    contexts: Sequence[PresentationContext],
+    roles: Sequence[Any] = (),
+    handlers: Sequence[Any] = (),
 ) -> Iterator[Any]:
     """Open a pynetdicom association, and release it at the end.
 
@@ -63,6 +66,8 @@ def associated(
         Presentation contexts to propose; at least one is accepted when the association is given.
     roles
         SCP/SCU role selections to propose (PS3.7 D.3.3.4), for a service that we provide.
+    handlers
+        What is done with requests of the peer, as pynetdicom wants it.
 
     Raises
     ------
@@ -86,7 +91,7 @@ def associated(
         ae_title=peer.ae_title,
         max_pdu=_MAXIMUM_PDU_BYTES,
         ext_neg=list(roles),
-        evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)],
+        evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), *handlers],
     )
     if not association.is_established:
         _explain(peer, association)

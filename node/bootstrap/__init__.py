@@ -7,7 +7,7 @@ nothing of the others': a listener knows neither torch nor FHIR.
 from node.bootstrap.intake import listener
 from node.bootstrap.keeping import Keeping, Nights, keeper
 from node.bootstrap.models import cards, model_server, routes
-from node.bootstrap.reach import dicom_peer, fhir_client, record
+from node.bootstrap.reach import archive_index, dicom_peer, fhir_client, record
 from node.bootstrap.state import (
     Viewing,
     database,
@@ -25,6 +25,7 @@ __all__ = [
     "Step",
     "Viewing",
     "analyser",
+    "archive_index",
     "cards",
     "database",
     "deliverer",

@@ -4,11 +4,11 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
-from node.bootstrap.models import routes
+from node.bootstrap.headers import header_reader
 from node.bootstrap.state import database, make_durable
 from node.errors import SettingsInvalid
 from node.settings import Settings, TlsTable
-from node.telemetry import log, log_failure
+from node.telemetry import log
 
 if TYPE_CHECKING:
     from node.core.study import Header
@@ -31,7 +31,6 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
     from node.dicom.admission import Admission, Caller
     from node.dicom.contexts import storage_classes
     from node.dicom.handlers import Handlers, Taking
-    from node.dicom.header import HeaderReader
     from node.dicom.listener import Endpoint, Listener
     from node.dicom.pixels import compare
     from node.pipeline.receive import receive, recover
@@ -55,7 +54,7 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
     def compare_with(path: str, arriving: BinaryIO) -> "tuple[Header, bool | None] | None":
         return compare(store.root / path, arriving)
 
-    reader = HeaderReader(_asked(settings))
+    reader = header_reader(settings)
     recovered = recover(store, intake, reader.read, compare_with)
     broken = intake.break_open_associations()
     log("listener starts", count=broken, instances=recovered, port=table.port)
@@ -88,16 +87,6 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
     )
     services = _services(settings, peers)
     return Listener(settings.node.ae_title, endpoint, admission, handlers, services)
-
-
-def _asked(settings: Settings) -> frozenset[str]:
-    """Return what rules and cards ask of a header."""
-    try:
-        return routes(settings).keys
-    except SettingsInvalid as error:
-        # a card that is wrong stops the roles that work with it; what is sent is received all the same
-        log_failure("cards not read", error)
-        return routes(settings, {}).keys
 
 
 def _tls(table: TlsTable | None) -> Callable[[], ssl.SSLContext | None]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from node.bootstrap.archives import archives
 from node.bootstrap.models import routes
 from node.bootstrap.reach import dicom_peer, record, source_of
 from node.bootstrap.state import database, files
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from node.core.ports import Expirable
     from node.core.retention import Policy
     from node.core.schedule import Daily
+    from node.pipeline.frames import FrameLook
     from node.pipeline.retrieve import Archive, Evidences
     from node.pipeline.routes import Routes
     from node.pipeline.translate import Source
@@ -76,6 +78,7 @@ class Keeping:
     nights: Nights
     evidences: "Evidences"
     expectations: "ExpectationStore"
+    frames: "FrameLook"
     archives: "Sequence[Archive]" = ()
 
 
@@ -85,8 +88,10 @@ def keeper(settings: Settings) -> Keeping:
     Raises
     ------
     SettingsInvalid
-        A rule names a model that has no card, or a card is wrong.
+        A rule names a model that has no card, a card is wrong, or a token is not in the environment.
     """
+    from node.dicom.frames import frames_of
+    from node.pipeline.frames import FrameLook
     from node.store.evidence import EvidenceStore
     from node.store.expectations import ExpectationStore
     from node.store.index import IntakeStore
@@ -96,8 +101,10 @@ def keeper(settings: Settings) -> Keeping:
 
     opened = database(settings)
     holder = f"{socket.gethostname()}:{os.getpid()}"
+    intake = IntakeStore(opened, owner=holder)
+    root = files(settings).root
     return Keeping(
-        intake=IntakeStore(opened, owner=holder),
+        intake=intake,
         jobs=JobStore(opened, settings.queue.lease_s, reissued=_reissued(settings)),
         outbox=OutboxStore(opened, settings.queue.ring_again_s),
         lease=RoleLease(opened, "keeper", holder, lease_s=5.0),
@@ -108,7 +115,8 @@ def keeper(settings: Settings) -> Keeping:
         report_commitment=_commitment_reporter(settings, opened),
         evidences=EvidenceStore(opened),
         expectations=ExpectationStore(opened),
-        archives=_archives(settings),
+        frames=FrameLook(intake, lambda path: frames_of(root / path)),
+        archives=archives(settings, opened),
         nights=_nights(settings, opened),
     )
 
@@ -184,30 +192,6 @@ def _pruner(settings: Settings, opened: "Database") -> Callable[[], int]:
     keep_s = days * DAY_S
     announcements = AnnouncementStore(opened)
     return lambda: announcements.prune(keep_s)
-
-
-def _archives(settings: Settings) -> "list[Archive]":
-    """Return every archive that may be asked whether a series is whole."""
-    from integrations.pacs.query import DicomArchiveIndex
-    from integrations.pacs.retrieve import DicomRetriever
-    from node.pipeline.retrieve import Archive
-
-    held: dict[str, set[str]] = {}
-    for source in settings.peer:
-        if source.archive is not None:
-            held.setdefault(source.archive, set()).add(source.name)
-    archives = []
-    for name, sources in held.items():
-        pacs = dicom_peer(settings, settings.peer_named(name))
-        archives.append(
-            Archive(
-                name=name,
-                sources=frozenset(sources),
-                index=DicomArchiveIndex(pacs),
-                retrieve=DicomRetriever(pacs, settings.node.ae_title).retrieve,
-            )
-        )
-    return archives
 
 
 def _record_for(settings: Settings) -> "Callable[[Claim], Record | None]":

@@ -8,6 +8,8 @@ from node.errors import SettingsInvalid
 from node.settings import Peer, Settings
 
 if TYPE_CHECKING:
+    from integrations.archive import ArchiveIndex
+    from integrations.auth import Auth
     from integrations.context import Record
     from integrations.fhir.client import FhirClient
     from integrations.pacs.peer import DicomPeer
@@ -48,16 +50,48 @@ def fhir_client(peer: Peer) -> "FhirClient":
     SettingsInvalid
         The peer has none, or its token is not in the environment.
     """
-    from integrations.fhir.auth import BearerToken, NoAuth
     from integrations.fhir.client import FhirClient
 
     if peer.fhir is None:
         raise SettingsInvalid((f"peer {peer.name}: fhir.url is missing",))
-    token = os.environ.get(peer.fhir.token_env) if peer.fhir.token_env else None
-    if peer.fhir.token_env and not token:
-        raise SettingsInvalid((f"peer {peer.name}: {peer.fhir.token_env} is not set",))
-    auth = BearerToken(token) if token else NoAuth()
+    auth = _auth(peer, peer.fhir.token_env)
     return FhirClient(peer.fhir.url, auth=auth, read_timeout_s=peer.fhir.timeout_s)
+
+
+def archive_index(settings: Settings, peer: Peer) -> "ArchiveIndex":
+    """Return what says what an archive holds: its DICOMweb service where it has one, else C-FIND.
+
+    Raises
+    ------
+    SettingsInvalid
+        The service's token is not in the environment.
+    """
+    if peer.dicomweb is None:
+        from integrations.pacs.query import DicomArchiveIndex
+
+        return DicomArchiveIndex(dicom_peer(settings, peer))
+    from integrations.pacs.qido import QidoArchiveIndex
+
+    auth = _auth(peer, peer.dicomweb.token_env)
+    return QidoArchiveIndex(peer.dicomweb.url, auth=auth, read_timeout_s=peer.dicomweb.timeout_s)
+
+
+def _auth(peer: Peer, token_env: str | None) -> "Auth":
+    """Return how we introduce ourselves.
+
+    Raises
+    ------
+    SettingsInvalid
+        The token is not in the environment.
+    """
+    from integrations.auth import BearerToken, NoAuth
+
+    if token_env is None:
+        return NoAuth()
+    token = os.environ.get(token_env)
+    if not token:
+        raise SettingsInvalid((f"peer {peer.name}: {token_env} is not set",))
+    return BearerToken(token)
 
 
 def source_of(settings: Settings) -> "Callable[[str], Source]":

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from node.bootstrap.models import cards, model_server
-from node.bootstrap.reach import dicom_peer, fhir_client, record, source_of
+from node.bootstrap.reach import archive_index, dicom_peer, fhir_client, record, source_of
 from node.bootstrap.state import database, files
 from node.bootstrap.step import Step
 from node.clock import SystemClock
@@ -101,8 +101,7 @@ def _outlet(settings: Settings, peer: Peer) -> "Outlet":
 
         destination = FhirDestination(fhir_client(peer))
         return Outlet(destination=destination, record=record(peer), withdraws=True)
-    from integrations.pacs.query import DicomArchiveIndex
     from integrations.pacs.storage import StorageDestination
 
-    pacs = dicom_peer(settings, peer)
-    return Outlet(destination=StorageDestination(pacs, DicomArchiveIndex(pacs)))
+    pacs, index = dicom_peer(settings, peer), archive_index(settings, peer)
+    return Outlet(destination=StorageDestination(pacs, index))

@@ -27,6 +27,8 @@ def run(settings: Settings) -> Iterator[tuple[str, str | None]]:
         if "archive" in peer.roles:
             called = bootstrap.dicom_peer(settings, peer)
             yield f"peer {peer.name}, C-ECHO", _try(echo, called)
+        if peer.dicomweb is not None:
+            yield f"peer {peer.name}, QIDO-RS", _dicomweb(settings, peer)
         if "ehr" in peer.roles:
             yield f"peer {peer.name}, FHIR", _try(_metadata, peer)
 
@@ -58,6 +60,13 @@ def _triton(settings: Settings) -> str | None:
     server = TritonServer(f"{table.host}:{table.grpc_port}", shared_memory=False)
     unready = [name for name in bootstrap.cards(settings) if not server.ready(name)]
     return f"not ready at {table.host}:{table.grpc_port}: {', '.join(unready)}" if unready else None
+
+
+def _dicomweb(settings: Settings, peer: Peer) -> str | None:
+    """Ask for a series that nobody has: an empty list is an answer."""
+    return _try(
+        lambda asked: bootstrap.archive_index(settings, asked).instances("2.25.0", "2.25.0"), peer
+    )
 
 
 def _metadata(peer: Peer) -> None:

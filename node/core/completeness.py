@@ -3,12 +3,14 @@
 Geometry only vetoes: every prefix of a series that arrives in order is gapless.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from inference.geometry import Plane, StackFault, missing
+from node.core.counts import expected, trouble
+from node.core.frames import Inside
 from node.core.study import GROUP_KEYWORDS, StoredSeries
 
 ENHANCED_SOP_CLASSES = frozenset({
@@ -58,7 +60,7 @@ class QuietTimes:
     apart_s
         Between two equal answers of the archive.
     counts
-        Keywords whose value is trusted to be the number of images.
+        Attributes whose value is trusted to be the number of images, by their names in `core.counts`.
     """
 
     short_s: float
@@ -84,6 +86,8 @@ class Evidence:
         denies: the model's card decides what it is worth.
     expected
         How many the witness knows of, None when it knows no number.
+    remark
+        What could not be used or looked at, such as a count that is no number; None without any.
     """
 
     witness: Witness
@@ -92,6 +96,7 @@ class Evidence:
     fault: str | None = None
     detail: str | None = None
     expected: int | None = None
+    remark: str | None = None
 
     def as_record(self) -> dict[str, Any]:
         """Return plain values for the store."""
@@ -108,10 +113,16 @@ class Evidence:
             number = f"{self.instances} of {self.expected}"
         veto = f"{self.fault}: {self.detail}" if self.fault else self.detail or "no gap"
         end = ("an end slice may be missing",) if self.end_slice_may_be_missing else ()
-        return "; ".join((number, _WORDS[self.witness], veto, *end))
+        remark = (self.remark,) if self.remark else ()
+        return "; ".join((number, _WORDS[self.witness], veto, *end, *remark))
 
 
-def decide(series: StoredSeries, quiet: QuietTimes, now: float) -> Evidence | None:
+def decide(
+    series: StoredSeries,
+    quiet: QuietTimes,
+    now: float,
+    look_inside: Callable[[], Inside] | None = None,
+) -> Evidence | None:
     """Say whether a series is complete, and by whose word; None means: wait.
 
     An evidence with a `fault` means that the waiting is over and something is missing.
@@ -124,6 +135,9 @@ def decide(series: StoredSeries, quiet: QuietTimes, now: float) -> Evidence | No
         The quiet times of the peer that sent it.
     now
         Seconds since 1970.
+    look_inside
+        Examines the frames of enhanced objects; asked when everything but the geometry is known. None for a
+        series of classic instances, whose geometry it carries itself.
     """
     silent_s = now - series.last_arrival
     # late images: at most one revision in a quiet time
@@ -131,16 +145,27 @@ def decide(series: StoredSeries, quiet: QuietTimes, now: float) -> Evidence | No
     witness = None if hasty else _attested(series, quiet)
     if witness is None and silent_s < quiet.short_s:
         return None
-    released = _released(series) and not hasty
+    released = _released(series) and not hasty and not series.unplaced
     if witness is None and not released and silent_s < quiet.long_s:
         return None  # before the geometry is looked at: this is asked ten times a second
-    lacking, veto = _lacking(series, quiet), _veto(series)
+    inside = Inside(veto=_veto(series)) if look_inside is None else look_inside()
+    lacking, veto = _lacking(series, quiet), inside.veto
     faultless = not lacking and veto is None
     if witness is None and faultless and released:
         witness = Witness.ASSOCIATION_RELEASED
     if silent_s < quiet.long_s and (witness is None or not faultless):
         return None
-    return _evidence(series, witness or Witness.LONG_QUIET, lacking, veto)
+    unplaced = f"{series.unplaced} announced beside it did not come" if series.unplaced else None
+    remarks = (trouble(series, quiet.counts), unplaced, inside.remark)
+    return replace(
+        _evidence(series, witness or Witness.LONG_QUIET, lacking, veto),
+        remark="; ".join(remark for remark in remarks if remark) or None,
+    )
+
+
+def is_enhanced(series: StoredSeries) -> bool:
+    """Whether its geometry lies in functional groups, and not in what an instance carries at its top."""
+    return series.facts.get("SOPClassUID") in ENHANCED_SOP_CLASSES
 
 
 def lacks(series: StoredSeries, quiet: QuietTimes) -> str | None:
@@ -176,7 +201,7 @@ def _attested(series: StoredSeries, quiet: QuietTimes) -> Witness | None:
     uids, listed = {uid for uid, _ in series.instances}, series.listed
     if _enhanced(series):
         return Witness.ENHANCED_OBJECT
-    if _expected(series, quiet.counts) == len(uids):
+    if expected(series, quiet.counts) == len(uids):
         return Witness.IMAGES_IN_ACQUISITION
     if series.associations_open:
         return None
@@ -186,9 +211,9 @@ def _attested(series: StoredSeries, quiet: QuietTimes) -> Witness | None:
 
 
 def _enhanced(series: StoredSeries) -> bool:
-    if series.facts.get("SOPClassUID") not in ENHANCED_SOP_CLASSES:
+    if not is_enhanced(series):
         return False
-    parts = _expected(series, ("InConcatenationTotalNumber",)) or 1
+    parts = expected(series, ("InConcatenationTotalNumber",)) or 1
     return len(series.instances) == parts
 
 
@@ -200,26 +225,8 @@ def _lacking(series: StoredSeries, quiet: QuietTimes) -> int:
     """How many instances somebody names that have not arrived."""
     uids = {uid for uid, _ in series.instances}
     named = series.announced | (series.listed.instances if series.listed else frozenset())
-    expected = _expected(series, quiet.counts) or 0
-    return max(len(named - uids), expected - len(uids), 0)
-
-
-def _expected(series: StoredSeries, keywords: tuple[str, ...]) -> int | None:
-    """How many images a trusted count promises; None when an instance does not say.
-
-    Images in Acquisition (0020,1002) counts those of one Acquisition Number (0020,0012).
-    """
-    for keyword in keywords:
-        promised = {
-            plane.get("AcquisitionNumber") if keyword == "ImagesInAcquisition" else None: (
-                plane.get(keyword)
-            )
-            for plane in series.planes
-        }
-        numbers = [value for value in promised.values() if isinstance(value, int) and value > 0]
-        if numbers and len(numbers) == len(promised):
-            return sum(numbers)
-    return None
+    promised = expected(series, quiet.counts) or 0
+    return max(len(named - uids), promised - len(uids), 0)
 
 
 def _veto(series: StoredSeries) -> StackFault | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, BinaryIO, Protocol
 
@@ -80,6 +80,9 @@ GROUP_KEYWORDS = (
 COUNT_KEYWORDS = ("ImagesInAcquisition", "NumberOfSlices", "InConcatenationTotalNumber")
 """How many images there should be, in the standard's own attributes."""
 
+NO_NUMBER = "no number"
+"""Stands for a vendor's count that is no whole number: its text may be anything, and is not kept."""
+
 HEADER_KEYWORDS = (
     *IDENTITY_KEYWORDS,
     *STUDY_KEYWORDS,
@@ -102,6 +105,8 @@ class Header:
     ----------
     values
         Attributes by keyword, of those in `HEADER_KEYWORDS` that have a value.
+    counts
+        Vendors' counts of images by their configured name, a number or `NO_NUMBER`; empty unless configured.
     """
 
     sop_class_uid: str
@@ -110,6 +115,7 @@ class Header:
     study_instance_uid: str
     transfer_syntax_uid: str
     values: Mapping[str, Value]
+    counts: Mapping[str, Value] = field(default_factory=dict)
 
     @property
     def identity(self) -> dict[str, Value]:
@@ -269,6 +275,9 @@ class StoredSeries:
         What the archive holds of it, None when it was not asked or did not answer.
     announced
         SOP Instance UIDs that a Storage Commitment request, an MPPS or an IAN names for it.
+    unplaced
+        How many more a Storage Commitment request names beside some of this series: we do not hold them, and
+        nobody has said that they belong to another.
     closed_at
         When it was closed last, None when it never was.
     waiting
@@ -290,6 +299,7 @@ class StoredSeries:
     associations_broken: int
     listed: ArchiveList | None = None
     announced: frozenset[str] = frozenset()
+    unplaced: int = 0
     closed_at: float | None = None
     waiting: tuple[str, ...] | None = None
     dispatched: bool = False

@@ -21,10 +21,11 @@ from pydicom.uid import (
 )
 
 from inference import private
+from inference.private import PrivateTag
 from inference.selection import OWN_FACTS, Value
 from node.core.identifiers import is_uid
 from node.core.study import HEADER_KEYWORDS, Header
-from node.dicom.values import UNREADABLE, encodings_of, private_values, value_of
+from node.dicom.values import UNREADABLE, encodings_of, private_counts, private_values, value_of
 from node.errors import NotUnderstood, OutOfResources
 
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
@@ -47,19 +48,23 @@ class HeaderReader:
     asked
         What is kept besides `HEADER_KEYWORDS`: keywords, and private elements as `inference.private` writes
         them. A value that is absent, or that breaks its representation, is left out.
+    counts
+        Vendors' counts of images, of which only numbers are kept.
     """
 
-    def __init__(self, asked: Iterable[str] = ()) -> None:
+    def __init__(self, asked: Iterable[str] = (), counts: Iterable[PrivateTag] = ()) -> None:
         more = sorted({*asked} - {*HEADER_KEYWORDS, *OWN_FACTS})
         keywords = [key for key in more if not private.is_private(key)]
         self._keywords = [(keyword, Tag(keyword)) for keyword in (*HEADER_KEYWORDS, *keywords)]
         self._private = tuple(private.parse(key) for key in more if private.is_private(key))
+        self._counts = tuple(counts)
+        blocks = (*self._private, *self._counts)
         # a plain set of numbers: pydicom looks every element up in it
         self._wanted: list[BaseTag | int] = sorted(
             _TAGS.union(
                 (int(Tag(keyword)) for keyword in keywords),
-                (tag for one in self._private for tag in one.creators),
-                (one.within(tag & 0xFF) for one in self._private for tag in one.creators),
+                (tag for one in blocks for tag in one.creators),
+                (one.within(tag & 0xFF) for one in blocks for tag in one.creators),
             )
         )
         self._last = int(self._wanted[-1])
@@ -120,14 +125,11 @@ class HeaderReader:
             study_instance_uid=uids["StudyInstanceUID"],
             transfer_syntax_uid=syntax,
             values=self._values(dataset),
+            counts=private_counts(dataset, self._counts) if self._counts else {},
         )
 
     def _parse(self, source: BinaryIO) -> tuple[str, Dataset]:
-        head = source.read(_META.size)
-        if head[128:132] != b"DICM":
-            raise InvalidDicomError("no Part 10 file")
-        meta = source.read(int(_META.unpack(head)[0]))
-        syntax = _transfer_syntax(meta)
+        syntax = read_syntax(source)
         dataset: Any = _Bounded(source)
         if syntax == DeflatedExplicitVRLittleEndian:
             # pydicom would inflate all of it, however large that is
@@ -156,6 +158,20 @@ class HeaderReader:
 
 read_header = HeaderReader().read
 """Reads what every site needs."""
+
+
+def read_syntax(source: BinaryIO) -> str:
+    """Return the Transfer Syntax UID of a Part 10 file at its start; what follows is its data set.
+
+    Raises
+    ------
+    InvalidDicomError
+        It is none.
+    """
+    head = source.read(_META.size)
+    if head[128:132] != b"DICM":
+        raise InvalidDicomError("no Part 10 file")
+    return _transfer_syntax(source.read(int(_META.unpack(head)[0])))
 
 
 def _transfer_syntax(meta: bytes) -> str:

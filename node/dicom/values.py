@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -17,6 +17,7 @@ from pydicom.tag import BaseTag, Tag
 
 from inference.private import PrivateTag
 from inference.selection import CODE, Value
+from node.core.study import NO_NUMBER
 
 UNREADABLE = (
     InvalidDicomError,
@@ -74,14 +75,32 @@ def _converted(
 
 def private_values(dataset: Dataset, wanted: Iterable[PrivateTag]) -> dict[str, Value | None]:
     """Return private elements from where their creators' blocks are in this object (PS3.5 7.8.1)."""
+    return {str(one): _of_private(value) for one, value in _private(dataset, wanted)}
+
+
+def private_counts(dataset: Dataset, wanted: Iterable[PrivateTag]) -> dict[str, Value]:
+    """Return private elements that are counts: whole numbers, `NO_NUMBER` for anything else."""
+    return {str(one): _whole_number(value) for one, value in _private(dataset, wanted)}
+
+
+def _private(dataset: Dataset, wanted: Iterable[PrivateTag]) -> Iterator[tuple[PrivateTag, Any]]:
+    """Return the private elements that are there; of one that stands in two blocks the first comes last."""
     creators = [tag for tag in dataset.keys() if tag.is_private_creator]  # noqa: SIM118 - tags, not elements
     reserved = [(int(tag), str(_get(dataset, tag))) for tag in creators]
-    return {
-        str(one): _of_private(_get(dataset, Tag(tag)))
-        for one in wanted
-        for tag in reversed(one.places(reserved))
-        if Tag(tag) in dataset
-    }
+    for one in wanted:
+        for tag in map(Tag, reversed(one.places(reserved))):
+            if tag in dataset:
+                yield one, _get(dataset, tag)
+
+
+def _whole_number(value: Any) -> int | str:
+    match value:
+        case int():
+            return int(value)
+        case float() | Decimal() if float(value).is_integer():
+            return int(value)
+        case _:
+            return NO_NUMBER
 
 
 def _of_private(value: Any) -> Value | None:

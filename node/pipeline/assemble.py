@@ -4,15 +4,20 @@ from collections.abc import Callable
 from functools import partial
 
 from node.clock import Clock
-from node.core.completeness import QuietTimes, decide
+from node.core.completeness import QuietTimes, decide, is_enhanced
 from node.core.ports import Intake
 from node.core.study import StoredSeries
 from node.pipeline.apart import Apart
+from node.pipeline.frames import FrameLook
 from node.telemetry import log
 
 
 def assemble(
-    intake: Intake, quiet_of: Callable[[str], QuietTimes], clock: Clock, apart: Apart
+    intake: Intake,
+    quiet_of: Callable[[str], QuietTimes],
+    clock: Clock,
+    apart: Apart,
+    frames: FrameLook,
 ) -> None:
     """Close every series whose waiting is over.
 
@@ -22,22 +27,31 @@ def assemble(
         The quiet times of a peer, by its name.
     apart
         Keeps a series that meets a bug from stopping the others.
+    frames
+        Looks at the frames of enhanced objects.
 
     Raises
     ------
     OutOfResources
         The records could not be read or written; the next round tries again.
     """
-    for series in intake.open_series():
+    open_series = intake.open_series()
+    frames.forget_others({series.series_instance_uid for series in open_series})
+    for series in open_series:
         uid = series.series_instance_uid
-        work = partial(_close, series, intake, quiet_of, clock)
+        work = partial(_close, series, intake, quiet_of, clock, frames)
         apart.run(f"assemble {uid}", work, series_instance_uid=uid)
 
 
 def _close(
-    series: StoredSeries, intake: Intake, quiet_of: Callable[[str], QuietTimes], clock: Clock
+    series: StoredSeries,
+    intake: Intake,
+    quiet_of: Callable[[str], QuietTimes],
+    clock: Clock,
+    frames: FrameLook,
 ) -> None:
-    evidence = decide(series, quiet_of(series.peer), clock.now())
+    look = partial(frames.inside, series) if is_enhanced(series) else None
+    evidence = decide(series, quiet_of(series.peer), clock.now(), look)
     if evidence is not None and intake.close_series(series, evidence):
         log(
             "series closed",

@@ -47,13 +47,16 @@ class Archive:
     index
         Says what it holds.
     retrieve
-        Has it send instances of a study and series to our listener.
+        Has it send instances of a study and series to us.
+    recover
+        Accounts for what an earlier life of the keeper fetched and did not record.
     """
 
     name: str
     sources: frozenset[str]
     index: ArchiveIndex
     retrieve: Callable[[str, str, Sequence[str]], None]
+    recover: Callable[[], None] = lambda: None
 
 
 def complete_from(

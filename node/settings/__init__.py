@@ -5,7 +5,7 @@ Environment variables override single values: ``OVERREAD_NODE__DATA=/srv/overrea
 """
 
 from node.settings.file import load
-from node.settings.peers import FhirTable, Peer
+from node.settings.peers import DicomwebTable, FhirTable, Peer
 from node.settings.rules import ExcludeTable, RuleTable
 from node.settings.tables import (
     CommitmentTable,
@@ -22,6 +22,7 @@ from node.settings.whole import Settings
 
 __all__ = [
     "CommitmentTable",
+    "DicomwebTable",
     "ExcludeTable",
     "FhirTable",
     "InferenceTable",

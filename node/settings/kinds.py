@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from node.core.counts import count_name
+
 AeTitle = Annotated[
     str,
     StringConstraints(
@@ -31,6 +33,8 @@ def _known_zone(name: str) -> str:
 
 
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
+CountName = Annotated[str, AfterValidator(count_name)]
+"""A count of images: a keyword, or ``gggg,ee CREATOR``."""
 
 
 class Table(BaseModel):

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from node.core.completeness import QuietTimes
-from node.settings.kinds import AeTitle, Network, Port, Role, Seconds, Table, TimeZone
+from node.settings.kinds import AeTitle, CountName, Network, Port, Role, Seconds, Table, TimeZone
 
 
 class FhirTable(Table):
@@ -20,6 +20,16 @@ class FhirTable(Table):
     identifier_systems: dict[str, str] = Field(
         default_factory=dict, description="FHIR identifier.system of each Issuer of Patient ID."
     )
+
+
+class DicomwebTable(Table):
+    """``dicomweb`` of a peer: its DICOMweb service, asked by QIDO-RS."""
+
+    url: str = Field(pattern=r"^https?://", description="Root of the service.")
+    token_env: str | None = Field(
+        None, description="Environment variable that holds a bearer token."
+    )
+    timeout_s: Seconds = Field(10.0, description="Longest wait for each part of an answer.")
 
 
 class Peer(Table):
@@ -50,10 +60,13 @@ class Peer(Table):
     archive: str | None = Field(
         None, description="Peer with the role archive that is asked whether its series are whole."
     )
+    retrieve: Literal["move", "get"] = Field(
+        "move", description="How an archive is asked for what is missing: C-MOVE or C-GET."
+    )
     archive_again_s: Seconds = Field(
         3.0, description="Between two questions to that archive (witness c)."
     )
-    trusted_counts: tuple[Literal["ImagesInAcquisition", "NumberOfSlices"], ...] = Field(
+    trusted_counts: tuple[CountName, ...] = Field(
         (), description="Attributes of its images that truly say how many there are (witness b)."
     )
     results_to: tuple[str, ...] = Field(
@@ -65,6 +78,9 @@ class Peer(Table):
     )
     priority: int = Field(0, description="How urgent its studies are; higher is more urgent.")
     fhir: FhirTable | None = Field(None, description="Its FHIR endpoint, for the role `ehr`.")
+    dicomweb: DicomwebTable | None = Field(
+        None, description="Its DICOMweb service, asked instead of C-FIND what it holds."
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> "Peer":
@@ -74,6 +90,8 @@ class Peer(Table):
             raise ValueError("a peer with the role source needs ae_title")
         if "archive" in self.roles and not (self.ae_title and self.host and self.port):
             raise ValueError("a peer with the role archive needs ae_title, host and port")
+        if self.dicomweb is not None and "archive" not in self.roles:
+            raise ValueError("dicomweb is asked of a peer with the role archive")
         return self
 
     @property

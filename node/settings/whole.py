@@ -2,6 +2,9 @@
 
 from pydantic import model_validator
 
+from inference import private
+from inference.private import PrivateTag
+from node.core.counts import STANDARD_COUNTS
 from node.core.retention import Policy
 from node.core.routing import Rule
 from node.settings.kinds import Table
@@ -67,6 +70,12 @@ class Settings(Table):
         """
         former = Peer.model_construct(name=name, roles=frozenset())
         return next((peer for peer in self.peer if peer.name == name), former)
+
+    @property
+    def private_counts(self) -> tuple[PrivateTag, ...]:
+        """Vendors' counts that some source is trusted to fill in: they are kept of every instance."""
+        names = {name for peer in self.peer for name in peer.trusted_counts}
+        return tuple(map(private.parse, sorted(names - {*STANDARD_COUNTS})))
 
     @property
     def rules(self) -> tuple[Rule, ...]:

@@ -267,7 +267,10 @@ def _instance(now: float, one: Received) -> dict[str, Any]:
         "path": one.path,
         "size": one.size,
         "digest": one.digest,
-        "geometry": {key: header.values[key] for key in KEPT_KEYWORDS if key in header.values},
+        "geometry": {
+            **{key: header.values[key] for key in KEPT_KEYWORDS if key in header.values},
+            **header.counts,
+        },
         "received_at": now,
     }
 

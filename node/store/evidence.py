@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from node.core.study import ArchiveList, SeriesState
 from node.store import schema
@@ -148,11 +148,12 @@ def archive_list(connection: Connection, series_instance_uid: str) -> ArchiveLis
 
 def announced(
     connection: Connection, study_instance_uid: str, series_instance_uid: str
-) -> frozenset[str]:
-    """Return the instances that are announced for a series.
+) -> tuple[frozenset[str], int]:
+    """Return the instances that are announced for a series, and how many more may be.
 
     A Storage Commitment request names neither series nor study: what it names and we hold belongs where we
-    hold it. One that names something we do not hold speaks for no series yet.
+    hold it. A list of which we lack some may mean any of the series that hold the others, so it vouches for
+    none of them yet, and each of them may lack what we do not hold.
     """
     told, held = schema.announcement, schema.instance
     named = connection.execute(
@@ -161,29 +162,42 @@ def announced(
             told.c.series_instance_uid == series_instance_uid,
         )
     ).scalars()
-    other = told.alias()
-    unheld = (
-        select(other.c.line)
-        .outerjoin(held, held.c.sop_instance_uid == other.c.sop_instance_uid)
+    committed, unplaced = set(named), 0
+    lists = connection.execute(
+        select(told.c.peer, told.c.at)
+        .join(held, held.c.sop_instance_uid == told.c.sop_instance_uid)
         .where(
-            other.c.series_instance_uid.is_(None),
-            other.c.peer == told.c.peer,
-            other.c.at == told.c.at,
-            held.c.sop_instance_uid.is_(None),
+            held.c.series_instance_uid == series_instance_uid, told.c.series_instance_uid.is_(None)
         )
-        .correlate(told)
-    )
-    mine = held.alias()
-    committed = connection.execute(
+        .distinct()
+    ).all()
+    for peer, at in lists:
+        lacking, ours = _of_list(connection, peer, at, series_instance_uid)
+        unplaced += lacking
+        committed |= ours
+    return frozenset(committed), unplaced
+
+
+def _of_list(
+    connection: Connection, peer: str, at: float, series_instance_uid: str
+) -> tuple[int, set[str]]:
+    """Return how many of one list we do not hold; if none, those that belong to the series."""
+    told, held = schema.announcement, schema.instance
+    listed = (told.c.at == at, told.c.peer == peer, told.c.series_instance_uid.is_(None))
+    lacking = connection.execute(
+        select(func.count())
+        .select_from(told)
+        .outerjoin(held, held.c.sop_instance_uid == told.c.sop_instance_uid)
+        .where(*listed, held.c.sop_instance_uid.is_(None))
+    ).scalar_one()
+    if lacking:
+        return int(lacking), set()
+    ours = connection.execute(
         select(told.c.sop_instance_uid)
-        .join(mine, mine.c.sop_instance_uid == told.c.sop_instance_uid)
-        .where(
-            told.c.series_instance_uid.is_(None),
-            mine.c.series_instance_uid == series_instance_uid,
-            ~unheld.exists(),
-        )
+        .join(held, held.c.sop_instance_uid == told.c.sop_instance_uid)
+        .where(*listed, held.c.series_instance_uid == series_instance_uid)
     ).scalars()
-    return frozenset([*named, *committed])
+    return 0, set(ours)
 
 
 def fetched(connection: Connection, sop_instance_uids: Collection[str]) -> None:

@@ -200,12 +200,14 @@ def _again(
         known = _stored_series(connection, row)
     series, associations = known
     outcomes = _association_outcomes(connection, set(associations))
+    named, unplaced = announced(connection, row.study_instance_uid, row.series_instance_uid)
     told = replace(
         series,
         associations_open=outcomes.get("OPEN", 0),
         associations_broken=outcomes.get("BROKEN", 0),
         listed=archive_list(connection, row.series_instance_uid),
-        announced=announced(connection, row.study_instance_uid, row.series_instance_uid),
+        announced=named,
+        unplaced=unplaced,
         closed_at=row.closed_at,
     )
     return told, associations

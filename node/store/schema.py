@@ -294,6 +294,7 @@ announcement = Table(
     Column("peer", String(64), nullable=False),
     UniqueConstraint("sop_instance_uid", "kind", "peer"),
     Index(None, "series_instance_uid"),
+    Index(None, "at"),
 )
 """Instances that peers have listed: ``commitment``, ``mpps`` or ``ian``; one line for each, kind and peer."""
 

@@ -121,7 +121,7 @@ class Keeper:
 
     def _round(self) -> None:
         keeping = self._keeping
-        assemble(keeping.intake, keeping.quiet_of, self._clock, self._apart)
+        assemble(keeping.intake, keeping.quiet_of, self._clock, self._apart, keeping.frames)
         dispatch(keeping.intake, keeping.jobs, keeping.routes, self._apart)
         keeping.outbox.ring_due(lambda queue: ring(self._app, queue))
 
@@ -138,11 +138,19 @@ class Keeper:
 
     def _ask(self, archive: Archive) -> None:
         keeping, apart = self._keeping, Apart(self._clock)
+        recovered = False
 
         def again_of(source: str) -> float:
             return keeping.quiet_of(source).apart_s
 
-        self._repeat(lambda: complete_from(archive, keeping.evidences, again_of, apart), ASK_S)
+        def ask() -> None:
+            nonlocal recovered
+            if not recovered:  # under the lease: before it, another keeper may be fetching
+                archive.recover()
+                recovered = True
+            complete_from(archive, keeping.evidences, again_of, apart)
+
+        self._repeat(ask, ASK_S)
 
     def _sweep(self) -> None:
         keeping = self._keeping

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import dcmread
@@ -26,10 +27,11 @@ PAUSE_S = 3.0
 pytestmark = [pytest.mark.peers, pytest.mark.slow]
 
 
-def _plan(pacs: Orthanc) -> Plan:
+def _plan(pacs: Orthanc, **archive: Any) -> Plan:
     source = peer_source(results_to=[], archive="pacs", archive_again_s=1.0, quiet_short_s=6.0)
+    asked = peer_archive("pacs", "ORTHANC", pacs.dicom_port, **archive)
     return Plan(
-        peers=[{**source, "quiet_long_s": 60.0}, peer_archive("pacs", "ORTHANC", pacs.dicom_port)],
+        peers=[{**source, "quiet_long_s": 60.0}, asked],
         rules=[{"name": "balls", "model": "threshold-brain"}],
         tables={"inference": {"models": str(SMALL_MODELS), "server": "in-process"}},
     )
@@ -67,6 +69,42 @@ def test_exactly_the_image_that_was_held_back_is_fetched(tmp_path: Path, held_ba
                 "select closed_at, job.created_at from job join series using (series_instance_uid)"
             )
             assert created - closed <= 0.5
+
+
+@pytest.mark.parametrize("by_qido", [False, True], ids=["C-FIND", "QIDO-RS"])
+def test_an_archive_that_does_not_know_us_gives_what_is_missing(
+    tmp_path: Path, by_qido: bool
+) -> None:
+    """C-GET: the bytes are as safe as what comes to the listener, and the ledger adds up."""
+    study = small_study(tmp_path / "study", 4)
+    files = sorted(study.folder.glob("*.dcm"))
+    missing = files[5]
+    with running_orthanc(tmp_path / "orthanc") as pacs:
+        told: dict[str, Any] = {"dicomweb": {"url": pacs.dicomweb_url}} if by_qido else {}
+        with running_site(tmp_path / "site", _plan(pacs, retrieve="get", **told)) as site:
+            for file in files:
+                pacs.upload(file)
+            held = missing.read_bytes()
+            missing.unlink()
+            with site.running(("listener",), ("keeper",)):
+                site.wait_listening()
+                assert storescu(study.folder, port=site.port).returncode == 0
+                site.wait_jobs("SCHEDULED")
+            ((path, peer),) = site.rows("select path, peer from journal where outcome = 'fetched'")
+            assert peer == "pacs"
+            fetched = (site.data / "files" / path).read_bytes()
+            assert _data_set(fetched) == _data_set(held)
+            assert site.rows("select state from retrieval") == [("ARRIVED",)]
+            outcomes = site.rows("select peer, outcome from association order by peer")
+            assert outcomes == [("modality", "RELEASED"), ("pacs", "RELEASED")]
+            story = " ".join(site.explain(study.uid).split())
+            assert f"{SLICES} of {SLICES}; PACS list equal twice; no gap" in story
+            assert site.cli("ledger", "--verify").returncode == 0
+            assert list((site.data / "files" / "incoming" / "fetch-pacs").iterdir()) == []
+
+
+def _data_set(part10: bytes) -> bytes:
+    return part10[144 + int.from_bytes(part10[140:144], "little") :]
 
 
 def test_the_result_carries_the_corrected_identity(tmp_path: Path) -> None:

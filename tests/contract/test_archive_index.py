@@ -7,6 +7,7 @@ import pytest
 from integrations.archive import ArchiveIndex
 from integrations.destination import Destination
 from integrations.pacs.peer import DicomPeer
+from integrations.pacs.qido import QidoArchiveIndex
 from integrations.pacs.query import DicomArchiveIndex
 from integrations.pacs.storage import StorageDestination
 from integrations.testing import MemoryArchive
@@ -20,16 +21,20 @@ from tests.unit.integrations.samples import report, write_instances
         "memory",
         pytest.param("receiver", marks=pytest.mark.peers),
         pytest.param("orthanc", marks=pytest.mark.peers),
+        pytest.param("orthanc by QIDO-RS", marks=pytest.mark.peers),
     ]
 )
 def archive(request: pytest.FixtureRequest) -> tuple[Destination, ArchiveIndex]:
     if request.param == "memory":
         double = MemoryArchive()
         return double, double
-    server: Receiver | Orthanc = request.getfixturevalue(request.param)
+    server: Receiver | Orthanc = request.getfixturevalue(request.param.partition(" ")[0])
     port = server.port if isinstance(server, Receiver) else server.dicom_port
     peer = DicomPeer(ae_title=server.ae_title, host="127.0.0.1", port=port)
-    return StorageDestination(peer, None), DicomArchiveIndex(peer)
+    destination = StorageDestination(peer, None)
+    if isinstance(server, Orthanc) and "QIDO" in request.param:
+        return destination, QidoArchiveIndex(server.dicomweb_url)
+    return destination, DicomArchiveIndex(peer)
 
 
 def _ignore(sop_instance_uid: str, state: str) -> None:

@@ -1,6 +1,7 @@
 """Archive lists, announcements, retrievals and corrections, as the store keeps them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,16 @@ def test_a_request_for_commitment_speaks_for_the_series_that_hold_all_it_names(
     assert the_series(store).announced == {"2.25.3001", "2.25.3002"}
     announce(store, "2.25.3009", None)  # not here yet: nobody can say whose it is
     assert the_series(store).announced == frozenset()
+    assert the_series(store).unplaced == 1
+    store.receive(9)
+    assert the_series(store).unplaced == 0
+    assert the_series(store).announced == {"2.25.3001", "2.25.3002", "2.25.3009"}
+
+
+def test_a_request_for_commitment_of_other_instances_says_nothing(store: Store) -> None:
+    store.receive(1)
+    announce(store, "2.25.7", None)
+    assert the_series(store).unplaced == 0
 
 
 def test_a_list_that_names_its_series_expects_what_we_lack(store: Store) -> None:
@@ -180,3 +191,11 @@ def test_a_quiet_series_is_not_read_again_and_what_others_say_of_it_is(
     store.receive(3)
     (third,) = intake.open_series()
     assert len(third.instances) == 3
+
+
+def test_a_vendors_count_is_kept_with_its_instance(store: Store) -> None:
+    one = received(1)
+    counted = replace(one.header, counts={"0025,07 GEMS_SERS_01": 181})
+    assert store.intake.record(replace(one, header=counted)) is Outcome.STORED
+    (plane,) = the_series(store).planes
+    assert plane["0025,07 GEMS_SERS_01"] == 181

@@ -10,9 +10,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from integrations.auth import BearerToken
 from integrations.destination import Receipt
 from integrations.errors import NotVerified, Refused, Unavailable
-from integrations.fhir.auth import BearerToken
 from integrations.fhir.client import FhirClient
 from integrations.fhir.context import FhirRecord
 from integrations.fhir.destination import FhirDestination

@@ -9,7 +9,7 @@ ROOMS = ("node", "inference", "integrations")
 NOT_OF_THE_NODE = ("node/demo/", "inference/phantoms.py", "testing.py")
 """Fictional hospitals and patients, and the tests' doubles."""
 
-PREFIXES = ("EHR-", "PACS-")
+PREFIXES = ("DICOMWEB-", "EHR-", "PACS-")
 """Codes that end in what the peer answered."""
 
 TAKES_A_REASON = {

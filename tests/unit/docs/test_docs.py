@@ -35,6 +35,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[retention]": settings.RetentionTable,
     "[[peer]]": settings.Peer,
     "[peer.fhir]": settings.FhirTable,
+    "[peer.dicomweb]": settings.DicomwebTable,
     "[[rule]]": settings.RuleTable,
     "[exclude]": settings.ExcludeTable,
 }
@@ -69,7 +70,13 @@ def test_every_setting_has_its_row_with_its_default(table: str) -> None:
 
 def test_no_table_of_the_configuration_is_left_out() -> None:
     names = {f"[{name}]" for name in settings.Settings.model_fields} - {"[peer]", "[rule]"}
-    assert names | {"[listener.tls]", "[[peer]]", "[peer.fhir]", "[[rule]]"} == set(TABLES)
+    assert names | {
+        "[listener.tls]",
+        "[[peer]]",
+        "[peer.fhir]",
+        "[peer.dicomweb]",
+        "[[rule]]",
+    } == set(TABLES)
 
 
 def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -3,8 +3,8 @@ import logging
 import httpx
 import pytest
 
+from integrations.auth import BearerToken, NoAuth
 from integrations.errors import Refused, Unavailable
-from integrations.fhir.auth import BearerToken, NoAuth
 from integrations.fhir.client import token
 from tests.unit.integrations.fhir_server import client_of, fhir, searchset
 

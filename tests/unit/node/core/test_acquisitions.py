@@ -2,15 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from io import BytesIO
 from typing import Any
 
 import pytest
 
 from node.core.completeness import QuietTimes, Witness, decide
-from node.core.study import ArchiveList, StoredSeries
+from node.core.frames import look_inside
+from node.core.study import NO_NUMBER, ArchiveList, StoredSeries
+from node.dicom.frames import read_frames
+from tests.unit.node.enhanced import AXIAL, at, enhanced, frames
 from tests.unit.node.samples import ENHANCED_MR, plane, series
 
-QUIET = QuietTimes(short_s=5, long_s=120, apart_s=3, counts=("ImagesInAcquisition",))
+PRIVATE = "0025,07 GEMS_SERS_01"
+QUIET = QuietTimes(short_s=5, long_s=120, apart_s=3, counts=("ImagesInAcquisition", PRIVATE))
 Frame = dict[str, Any]
 E, C, A, N, R, L = tuple(Witness)
 OPEN: dict[str, Any] = {"associations_open": 1}
@@ -21,6 +26,11 @@ CORONAL = [1.0, 0.0, 0.0, 0.0, 0.0, -1.0]
 def stack(count: int, *, step: float = 1.0, skip: Sequence[int] = (), **more: Any) -> list[Frame]:
     """Axial slices from 0 mm upwards, without those that are skipped."""
     return [{**plane(i * step), **more} for i in range(count) if i not in skip]
+
+
+def vendor(count: int, told: int | str, name: str = PRIVATE) -> list[Frame]:
+    """Axial slices that carry a vendor's count."""
+    return [{**frame, name: told} for frame in stack(count)]
 
 
 def tilted(count: int, skip: Sequence[int] = ()) -> list[Frame]:
@@ -148,6 +158,33 @@ TABLE: dict[str, tuple[StoredSeries, float, tuple[Witness, str | None] | None]] 
         60,
         None,
     ),
+    "vendor's count": (acquired(vendor(20, 20), **OPEN), 0, (C, None)),
+    "vendor's count, one missing": (acquired(vendor(19, 20)), 60, None),
+    "vendor's count, one missing for long": (
+        acquired(vendor(19, 20)),
+        120,
+        (L, "IMAGES-MISSING"),
+    ),
+    "vendor's count too small": (acquired(vendor(20, 7), **OPEN), 60, None),
+    "vendor's count too small, released": (acquired(vendor(20, 7)), 5, (R, None)),
+    "vendor's count is no number": (acquired(vendor(20, NO_NUMBER)), 5, (R, None)),
+    "vendor's count of zero": (acquired(vendor(20, 0), **OPEN), 60, None),
+    "vendor's count absent": (acquired(stack(20), **OPEN), 60, None),
+    "vendor's count absent in one": (
+        acquired([*vendor(19, 20), plane(19)], **OPEN),
+        60,
+        None,
+    ),
+    "vendor's counts disagree": (
+        acquired([*vendor(19, 20), *vendor(1, 19)], **OPEN),
+        60,
+        None,
+    ),
+    "vendor's count of another creator": (
+        acquired(vendor(20, 20, "0025,07 SOMEBODY"), **OPEN),
+        60,
+        None,
+    ),
     "enhanced multi-frame": (acquired([{}], **ENHANCED, **OPEN), 0, (E, None)),
     "enhanced, first of a concatenation": (
         acquired([{"InConcatenationTotalNumber": 2}], **ENHANCED, **OPEN),
@@ -177,6 +214,17 @@ TABLE: dict[str, tuple[StoredSeries, float, tuple[Witness, str | None] | None]] 
     "nothing listed": (acquired(stack(20), listed=listed(0)), 5, (R, None)),
     "announced": (acquired(stack(20), announced=uids(*range(20))), 0, (N, None)),
     "announced, one missing": (acquired(stack(20), announced=uids(*range(21))), 60, None),
+    "commitment asked for more than came": (acquired(stack(20), unplaced=1), 60, None),
+    "commitment asked for more than came, for long": (
+        acquired(stack(20), unplaced=1),
+        120,
+        (L, None),
+    ),
+    "commitment asked for more than came, counted": (
+        acquired(stack(20, **COUNTED), unplaced=1),
+        0,
+        (C, None),
+    ),
     "announced, association open": (
         acquired(stack(20), announced=uids(*range(20)), **OPEN),
         60,
@@ -196,8 +244,175 @@ TABLE: dict[str, tuple[StoredSeries, float, tuple[Witness, str | None] | None]] 
 }
 
 
+NO_PLACE = "1 of 20 frames carry no usable position"
+NO_GROUPS = "no functional groups; frames not looked at"
+DOUBLE = "1 frames lie where another of the same kind lies"
+CORONALS = [
+    {"ImagePositionPatient": [0, y, 0], "ImageOrientationPatient": CORONAL} for y in (0, 40, 90)
+]
+TIME = ("StackID", "InStackPositionNumber", "TemporalPositionIndex")
+
+
+def interleaved(count: int, *, skip: Sequence[int] = ()) -> list[Frame]:
+    """Two temporal positions, frame by frame; what is skipped lacks in the second."""
+    return [
+        at(z, TemporalPositionIndex=time)
+        for z in range(count)
+        for time in (1, 2)
+        if time == 1 or z not in skip
+    ]
+
+
+def dimensioned(count: int, *, skip: Sequence[int] = ()) -> list[Frame]:
+    """Two temporal positions, told apart by Dimension Index Values alone."""
+    return [
+        at(z, StackID="1", DimensionIndexValues=[1, z + 1, time])
+        for time in (1, 2)
+        for z in range(count)
+        if time == 1 or z not in skip
+    ]
+
+
+ENHANCED_TABLE: dict[str, tuple[bytes, float, tuple[Witness, str | None] | None, str]] = {
+    "whole stack": (enhanced(frames(20)), 0, (E, None), "no gap"),
+    "gap inside a stack": (enhanced(frames(20, skip=[9])), 60, None, ""),
+    "gap inside a stack for long": (
+        enhanced(frames(20, skip=[9])),
+        120,
+        (E, None),
+        "about 1 slice(s) missing, first between 8.00 and 10.00 mm along the normal",
+    ),
+    "duplicate frame": (enhanced([*frames(20), at(7)]), 0, (E, None), DOUBLE),
+    "duplicate frame and a gap": (enhanced([*frames(20, skip=[9]), at(7)]), 60, None, ""),
+    "one stack of another orientation inside": (
+        enhanced([*frames(20), *CORONALS]),
+        0,
+        (E, None),
+        "no gap",
+    ),
+    "two temporal positions interleaved": (enhanced(interleaved(20)), 0, (E, None), "no gap"),
+    "two temporal positions, a gap in the second": (
+        enhanced(interleaved(20, skip=[9])),
+        120,
+        (E, None),
+        "about 1 slice(s) missing",
+    ),
+    "two temporal positions, the second short": (
+        enhanced(interleaved(20, skip=range(12, 20))),
+        120,
+        (E, None),
+        "one has 12 positions, another 20",
+    ),
+    "time by dimension index": (
+        enhanced(dimensioned(20), dimensions=TIME),
+        0,
+        (E, None),
+        "no gap",
+    ),
+    "time by dimension index, a gap in the second": (
+        enhanced(dimensioned(20, skip=[9]), dimensions=TIME),
+        60,
+        None,
+        "",
+    ),
+    "a position for each of many times": (
+        enhanced(
+            [
+                at(z, StackID="1", DimensionIndexValues=[1, z + 1, t])
+                for t in range(9)
+                for z in (0, 1, 3, 4)
+            ],
+            dimensions=TIME,
+        ),
+        60,
+        None,
+        "",
+    ),
+    "two stacks, one with a gap": (
+        enhanced([*frames(20, StackID="1"), *frames(20, StackID="2", skip=[9])]),
+        60,
+        None,
+        "",
+    ),
+    "two stacks far apart": (
+        enhanced([*frames(20, StackID="1"), *(at(500 + 3 * i, StackID="2") for i in range(20))]),
+        0,
+        (E, None),
+        "no gap",
+    ),
+    "three b-values": (
+        enhanced([frame for b in (0.0, 500.0, 1000.0) for frame in frames(9, DiffusionBValue=b)]),
+        0,
+        (E, None),
+        "no gap",
+    ),
+    "two echoes, a gap in the second": (
+        enhanced([*frames(9, EffectiveEchoTime=2.5), *frames(9, EffectiveEchoTime=9.0, skip=[4])]),
+        60,
+        None,
+        "",
+    ),
+    "cardiac phases": (
+        enhanced([f for p in (0.0, 50.0) for f in frames(9, NominalPercentageOfCardiacPhase=p)]),
+        0,
+        (E, None),
+        "no gap",
+    ),
+    "groups missing": (enhanced([], NumberOfFrames=20, shared={}), 0, (E, None), NO_GROUPS),
+    "position missing in one frame": (
+        enhanced([*frames(20, skip=[9]), {"TemporalPositionIndex": 1}]),
+        0,
+        (E, None),
+        NO_PLACE,
+    ),
+    "spacing and orientation missing": (
+        enhanced(frames(20, skip=[9]), shared={}),
+        0,
+        (E, None),
+        "19 of 19 frames carry no usable position",
+    ),
+    "fewer groups than frames": (
+        enhanced(frames(20, skip=[9]), NumberOfFrames=20),
+        0,
+        (E, None),
+        NO_PLACE,
+    ),
+    "one frame": (enhanced([at(0)], shared=AXIAL), 0, (E, None), "no gap"),
+}
+
+
+@pytest.mark.parametrize("name", ENHANCED_TABLE)
+def test_verdict_and_witness_of_an_enhanced_object(name: str) -> None:
+    data, silent_s, expected, words = ENHANCED_TABLE[name]
+    inside = look_inside(read_frames(BytesIO(data)))
+    stored = acquired([{}], **ENHANCED, **OPEN)
+    evidence = decide(stored, QUIET, stored.last_arrival + silent_s, lambda: inside)
+    assert (evidence and (evidence.witness, evidence.fault)) == expected
+    assert words in str(evidence)
+
+
+def test_two_enhanced_objects_of_one_series_are_one_stack() -> None:
+    halves = [*frames(20, skip=range(10, 20)), *frames(20, skip=range(11))]
+    assert look_inside([
+        frame for one in halves for frame in read_frames(BytesIO(enhanced([one])))
+    ]).veto
+
+
+@pytest.mark.parametrize(
+    ("frames_of_counts", "words"),
+    [
+        ([{PRIVATE: NO_NUMBER}, {PRIVATE: 2}], f"{PRIVATE} is no number"),
+        ([{PRIVATE: 1}, {PRIVATE: 2}], f"{PRIVATE} differs between instances"),
+    ],
+)
+def test_a_count_that_cannot_be_used_is_told(frames_of_counts: list[Frame], words: str) -> None:
+    planes = [{**plane(i), **count} for i, count in enumerate(frames_of_counts)]
+    told = acquired(planes)
+    assert str(decide(told, QUIET, told.last_arrival + 5)).endswith(f"; {words}")
+
+
 def test_the_table_is_long_enough() -> None:
-    assert len(TABLE) >= 40
+    assert len(TABLE) + len(ENHANCED_TABLE) >= 40
 
 
 @pytest.mark.parametrize("name", TABLE)

@@ -9,8 +9,9 @@ from pydicom import Dataset, dcmread
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from inference.private import PrivateTag, parse
 from node.core.identifiers import is_uid
-from node.core.study import HEADER_KEYWORDS
+from node.core.study import HEADER_KEYWORDS, NO_NUMBER
 from node.dicom.header import LONGEST_HEADER, HeaderReader
 from node.errors import NotUnderstood
 from tests.unit.node.samples import MR, PATIENT, SECRETS, SERIES, STUDY, dicom, encoded, header_of
@@ -310,3 +311,80 @@ def test_an_early_header_has_all_that_is_asked_for_or_is_none() -> None:
     assert HeaderReader((FAR,)).read_early(data[: 64 * 1024]) is None
     early = HeaderReader((FAR,)).read_early(pixels[: 64 * 1024])
     assert early == header_of(pixels)
+
+
+IMAGES_IN_SERIES = parse("0025,07 GEMS_SERS_01")
+NUMBER_OF_SLICES = parse("2001,18 Philips Imaging DD 001")
+
+
+def counted(
+    *elements: tuple[int, int, str, Any], creators: tuple[tuple[int, int, str], ...]
+) -> bytes:
+    dataset = dcmread(BytesIO(dicom()))
+    for group, number, creator in creators:
+        dataset.add_new((group, number), "LO", creator)
+    for group, number, representation, value in elements:
+        dataset.add_new((group, number), representation, value)
+    return encoded(dataset)
+
+
+def counts_of(data: bytes, *private: PrivateTag) -> dict[str, Any]:
+    return dict(HeaderReader((), private or (IMAGES_IN_SERIES,)).read(BytesIO(data)).counts)
+
+
+@pytest.mark.parametrize("block", [0x10, 0x11, 0xFF])
+def test_a_vendors_count_is_found_by_its_creators_block(block: int) -> None:
+    number = block << 8 | 0x07
+    data = counted((0x0025, number, "SL", 181), creators=((0x0025, block, "GEMS_SERS_01"),))
+    assert counts_of(data) == {"0025,07 GEMS_SERS_01": 181}
+    assert header_of(data).counts == {}  # not asked for, not kept
+
+
+def test_the_same_element_of_another_creator_is_no_count() -> None:
+    data = counted(
+        (0x0025, 0x1007, "SL", 7),
+        (0x0025, 0x1107, "SL", 181),
+        creators=((0x0025, 0x10, "SOMEBODY"), (0x0025, 0x11, "GEMS_SERS_01")),
+    )
+    assert counts_of(data) == {"0025,07 GEMS_SERS_01": 181}
+    assert counts_of(counted((0x0025, 0x1007, "SL", 7), creators=())) == {}
+    assert counts_of(counted(creators=((0x0025, 0x10, "GEMS_SERS_01"),))) == {}
+
+
+def test_counts_behind_everything_else_are_reached() -> None:
+    data = counted((0x2001, 0x1018, "SL", 24), creators=((0x2001, 0x10, "Philips Imaging DD 001"),))
+    both = counts_of(data, IMAGES_IN_SERIES, NUMBER_OF_SLICES)
+    assert both == {"2001,18 Philips Imaging DD 001": 24}
+
+
+@pytest.mark.parametrize(
+    ("representation", "value", "count"),
+    [
+        ("SL", 181, 181),
+        ("US", 181, 181),
+        ("IS", "181", 181),
+        ("DS", "181.0", 181),
+        ("DS", "181.5", NO_NUMBER),
+        ("DS", "nan", NO_NUMBER),
+        ("LO", "181", NO_NUMBER),
+        ("LO", "Muster^Erika", NO_NUMBER),
+        ("SL", [181, 182], NO_NUMBER),
+        ("OB", b"\xb5\0\0\0", NO_NUMBER),
+        ("SL", None, NO_NUMBER),
+    ],
+)
+def test_a_count_is_a_whole_number_or_none(representation: str, value: Any, count: Any) -> None:
+    data = counted(
+        (0x0025, 0x1007, representation, value), creators=((0x0025, 0x10, "GEMS_SERS_01"),)
+    )
+    assert counts_of(data) == {"0025,07 GEMS_SERS_01": count}
+
+
+def test_in_implicit_vr_a_known_vendors_count_is_understood() -> None:
+    dataset = dcmread(
+        BytesIO(counted((0x0025, 0x1007, "SL", 181), creators=((0x0025, 0x10, "GEMS_SERS_01"),)))
+    )
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    buffer = BytesIO()
+    dcmwrite(buffer, dataset, implicit_vr=True, little_endian=True)
+    assert counts_of(buffer.getvalue()) == {"0025,07 GEMS_SERS_01": 181}

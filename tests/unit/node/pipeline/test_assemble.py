@@ -4,18 +4,24 @@ import pytest
 
 from node.clock import SetClock
 from node.core.completeness import QuietTimes, Witness
+from node.core.frames import Frame
 from node.errors import OutOfResources
 from node.pipeline.apart import Apart
 from node.pipeline.assemble import assemble
+from node.pipeline.frames import FrameLook
 from tests.unit.node.doubles import MemoryIntake
 from tests.unit.node.samples import series
 
 QUIET = QuietTimes(short_s=5, long_s=60)
 
 
+def no_frames(path: str) -> list[Frame]:
+    raise AssertionError(f"{path} was read")
+
+
 def run(intake: MemoryIntake, now: float) -> None:
     clock = SetClock(now)
-    assemble(intake, lambda _: QUIET, clock, Apart(clock))
+    assemble(intake, lambda _: QUIET, clock, Apart(clock), FrameLook(intake, no_frames))
 
 
 def test_only_what_is_complete_is_closed() -> None:
@@ -37,7 +43,7 @@ def test_the_quiet_times_are_those_of_the_sender() -> None:
         asked.append(peer)
         return replace(QUIET, short_s=100, long_s=100) if peer == "slow" else QUIET
 
-    assemble(intake, quiet_of, clock, Apart(clock))
+    assemble(intake, quiet_of, clock, Apart(clock), FrameLook(intake, no_frames))
     assert asked == ["slow", "quick"]
     assert len(intake.calls) == 1
 
@@ -46,7 +52,9 @@ def test_a_series_that_meets_a_bug_stops_no_other() -> None:
     broken = series(series_instance_uid="2.25.1", peer="nobody foresaw this")
     intake = MemoryIntake(open=[broken, series(series_instance_uid="2.25.2")])
     clock = SetClock(1010)
-    assemble(intake, {"modality": QUIET}.__getitem__, clock, Apart(clock))
+    assemble(
+        intake, {"modality": QUIET}.__getitem__, clock, Apart(clock), FrameLook(intake, no_frames)
+    )
     assert [uid for _, uid, _ in intake.calls] == ["2.25.2"]
 
 

@@ -11,6 +11,7 @@ from node.clock import SetClock
 from node.core.completeness import QuietTimes
 from node.core.ports import Hold
 from node.errors import OutOfResources
+from node.pipeline.frames import FrameLook
 from node.pipeline.routes import Routes
 from node.worker import keeper
 from node.worker.keeper import Keeper
@@ -85,6 +86,7 @@ class Role:
             report_commitment=self.report,
             evidences=pytest.fail,  # type: ignore[arg-type] # no archive is asked here
             expectations=self.expectations,  # type: ignore[arg-type] # a double of the concrete store
+            frames=FrameLook(self.intake, lambda _: pytest.fail("no enhanced object is here")),
             nights=self.nights,
         )
         self.keeper = Keeper(keeping, Celery(), SetClock(1010))

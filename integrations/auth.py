@@ -1,4 +1,4 @@
-"""How we introduce ourselves to a FHIR server."""
+"""How we introduce ourselves to a server over HTTP: FHIR or DICOMweb."""
 
 from dataclasses import dataclass, field
 from typing import Protocol

@@ -1,0 +1,108 @@
+"""The archives that are asked whether a series is whole, and for what is missing of it."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, BinaryIO
+
+from node.bootstrap.headers import header_reader
+from node.bootstrap.reach import archive_index, dicom_peer
+from node.settings import Peer, Settings
+from node.telemetry import log
+
+if TYPE_CHECKING:
+    from node.core.study import Header
+    from node.pipeline.retrieve import Archive
+    from node.store.database import Database
+
+Retrieve = Callable[[str, str, Sequence[str]], None]
+
+
+def archives(settings: Settings, opened: "Database") -> "list[Archive]":
+    """Return every archive that may be asked.
+
+    Raises
+    ------
+    SettingsInvalid
+        A DICOMweb service's token is not in the environment.
+    """
+    from node.pipeline.retrieve import Archive
+
+    held: dict[str, set[str]] = {}
+    for source in settings.peer:
+        if source.archive is not None:
+            held.setdefault(source.archive, set()).add(source.name)
+    asked = []
+    for name, sources in held.items():
+        peer = settings.peer_named(name)
+        by = _by_get if peer.retrieve == "get" else _by_move
+        retrieve, recover = by(settings, peer, opened)
+        asked.append(
+            Archive(
+                name=name,
+                sources=frozenset(sources),
+                index=archive_index(settings, peer),
+                retrieve=retrieve,
+                recover=recover,
+            )
+        )
+    return asked
+
+
+def _by_move(settings: Settings, peer: Peer, _: "Database") -> tuple[Retrieve, Callable[[], None]]:
+    """Wire C-MOVE: what is fetched comes to the listener, and nothing of it is ours to recover."""
+    from integrations.pacs.retrieve import DicomRetriever
+
+    retriever = DicomRetriever(dicom_peer(settings, peer), settings.node.ae_title)
+    return retriever.retrieve, lambda: None
+
+
+def _by_get(
+    settings: Settings, peer: Peer, opened: "Database"
+) -> tuple[Retrieve, Callable[[], None]]:
+    """Wire C-GET: what is fetched comes to the keeper, and is made as safe as by the listener."""
+    from integrations.pacs.retrieve import DicomGetter
+    from node.dicom.fetched import Fetched
+    from node.dicom.handlers import Taking
+    from node.dicom.pixels import compare
+    from node.pipeline.receive import receive, recover
+    from node.store.files import FileStore
+    from node.store.index import IntakeStore
+    from node.store.room import DiskRoom
+
+    table = settings.listener
+    # a folder and an owner of its own: one thread of the one keeper fetches from this archive
+    owner = f"fetch-{peer.name}"
+    store = FileStore(settings.node.data / "files", listener=owner, durable=table.fsync)
+    intake = IntakeStore(opened, owner=owner)
+    reader = header_reader(settings)
+
+    def compare_with(path: str, arriving: BinaryIO) -> "tuple[Header, bool | None] | None":
+        return compare(store.root / path, arriving)
+
+    room = DiskRoom(store.root, high=table.disk_high, low=table.disk_low, full=table.disk_full)
+    fetched = Fetched(
+        taking=Taking(
+            incoming=store.incoming,
+            receive=lambda arrival: receive(arrival, intake, compare_with),
+            opened=intake.association_opened,
+            ended=lambda association_id, released: intake.association_ended(
+                association_id, released=released
+            ),
+            reader=reader,
+        ),
+        require_room=room.require,
+        peer=peer.name,
+        ae_title=peer.ae_title or "",
+    )
+    getter = DicomGetter(dicom_peer(settings, peer))
+
+    def retrieve(study: str, series: str, instances: Sequence[str]) -> None:
+        with fetched.association() as take:
+            getter.retrieve(study, series, instances, take)
+
+    def recover_once() -> None:
+        recovered = recover(store, intake, reader.read, compare_with)
+        broken = intake.break_open_associations()
+        if recovered or broken:
+            log("fetching resumes", peer=peer.name, count=broken, instances=recovered)
+
+    return retrieve, recover_once
