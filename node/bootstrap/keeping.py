@@ -164,10 +164,10 @@ def _commitment_reporter(settings: Settings, opened: "Database") -> Step:
 
 def _nights(settings: Settings, opened: "Database") -> Nights:
     from node.core.schedule import Daily
-    from node.store.commitments import held
     from node.store.housekeeping import HousekeepingStore
     from node.store.ledger import balance
     from node.store.retention import RetentionStore
+    from node.store.safekeeping import held
 
     root = files(settings).root
     ledger, retention = settings.ledger, settings.retention

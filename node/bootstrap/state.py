@@ -48,8 +48,8 @@ def files(settings: Settings) -> "FileStore":
 
 def retention_store(settings: Settings) -> "RetentionStore":
     """Open what retention may delete."""
-    from node.store.commitments import held
     from node.store.retention import RetentionStore
+    from node.store.safekeeping import held
 
     return RetentionStore(database(settings), files(settings).root, held)
 

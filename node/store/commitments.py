@@ -1,6 +1,6 @@
-"""Storage Commitment: what was asked, what was promised, and the reports that are owed."""
+"""Storage Commitment: the answers and the reports that are owed, each under its own fenced lease."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -8,19 +8,13 @@ from sqlalchemy import (
     Row,
     Update,
     and_,
-    exists,
-    func,
-    insert,
     null,
     or_,
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert as upsert
 
-from node.core.announcement import Announced, Announcement, Kind
 from node.core.commitment import (
-    MOST_OWED,
     Asked,
     CommitmentClaim,
     CommitmentRequest,
@@ -30,16 +24,14 @@ from node.core.commitment import (
     Reference,
 )
 from node.core.identifiers import new_uid
-from node.core.study import Outcome
 from node.errors import LeaseLost
 from node.store import schema
-from node.store.announcements import note
 from node.store.database import Database
 from node.store.events import tell
+from node.store.requests import take
+from node.store.safekeeping import hold, recorded, studies_of
 
 COMMITMENT = schema.commitment
-AT_ONCE = 500
-"""UIDs in one question: engines bound the parameters of a statement."""
 
 
 class CommitmentStore:
@@ -65,27 +57,8 @@ class CommitmentStore:
         OutOfResources
             The database could not be written.
         """
-        items = [[one.sop_class_uid, one.sop_instance_uid] for one in request.references]
         with self._database.transaction() as (connection, now):
-            refusal = _refusal(connection, request, items)
-            if refusal is not None:
-                return refusal
-            connection.execute(
-                insert(COMMITMENT).values(
-                    commitment_id=request.commitment_id,
-                    transaction_uid=request.transaction_uid,
-                    peer=request.peer,
-                    listed=items,
-                    studies=[],
-                    state=CommitmentState.OWED,
-                    due_at=now,
-                    asked_at=now,
-                )
-            )
-            listed = tuple(Announced(sop_instance_uid=uid) for _, uid in items)
-            announcement = Announcement(kind=Kind.COMMITMENT, peer=request.peer, instances=listed)
-            note(connection, now, announcement)
-        return Asked.TAKEN
+            return take(connection, now, request)
 
     def claim(self) -> CommitmentClaim | None:
         """Take the transaction that is due longest; None when nothing is due.
@@ -133,26 +106,8 @@ class CommitmentStore:
         OutOfResources
             The database could not be read.
         """
-        table, line = schema.instance, schema.journal
-        disputed = exists().where(
-            line.c.sop_instance_uid == table.c.sop_instance_uid,
-            line.c.outcome == Outcome.CONFLICT,
-        )
-        found: dict[str, Holding] = {}
         with self._database.reading() as (connection, _):
-            for uids in _batches([one.sop_instance_uid for one in references]):
-                question = select(*table.c, disputed.label("disputed")).where(
-                    table.c.sop_instance_uid.in_(uids)
-                )
-                for row in connection.execute(question).all():
-                    found[row.sop_instance_uid] = Holding(
-                        study_instance_uid=row.study_instance_uid,
-                        sop_class_uid=row.sop_class_uid,
-                        path=row.path,
-                        digest=row.digest,
-                        disputed=bool(row.disputed),
-                    )
-        return found
+            return recorded(connection, [one.sop_instance_uid for one in references])
 
     def answer(
         self, claim: CommitmentClaim, failures: Mapping[str, FailureReason], hold_s: float
@@ -173,11 +128,11 @@ class CommitmentStore:
         """
         uids = [one.sop_instance_uid for one in claim.request.references]
         with self._database.transaction() as (connection, now):
-            studies = _studies(connection, uids)  # again: retention may have been there
+            studies = studies_of(connection, uids)  # again: retention may have been there
             gone = dict.fromkeys({*uids} - {*studies}, FailureReason.NO_SUCH_OBJECT_INSTANCE)
             final = {**gone, **failures}
             kept = [uid for uid in uids if uid not in final]
-            _keep(connection, kept, now + hold_s)
+            hold(connection, kept, now + hold_s)
             change = update(COMMITMENT).values(
                 failures={uid: int(reason) for uid, reason in final.items()},
                 studies=sorted({*studies.values()}),
@@ -262,28 +217,6 @@ class CommitmentStore:
             ).rowcount
             return bool(changed)
 
-    def release(self, sop_instance_uids: Sequence[str]) -> int:
-        """End the holding of instances that their archive has committed itself; return how many.
-
-        Raises
-        ------
-        OutOfResources
-            The database could not be written.
-        """
-        held_ = schema.commitment_held
-        count = 0
-        with self._database.transaction() as (connection, now):
-            for uids in _batches(sop_instance_uids):
-                count += connection.execute(
-                    update(held_)
-                    .where(held_.c.sop_instance_uid.in_(uids), held_.c.until > now)
-                    .values(until=now)
-                ).rowcount
-            studies = _studies(connection, sop_instance_uids)
-            for study in sorted({*studies.values()}):
-                tell(connection, now, study, "commitment released", "the archive has committed")
-        return count
-
     def _end(self, claim: CommitmentClaim, state: CommitmentState, reason: str | None) -> None:
         with self._database.transaction() as (connection, now):
             values = {"state": state, "reason": reason, "ended_at": now, "lease_until": None}
@@ -293,25 +226,6 @@ class CommitmentStore:
             for study in studies:
                 detail = f"{claim.request.peer}" + (f": {reason}" if reason else "")
                 tell(connection, now, study, f"commitment {state.lower()}", detail)
-
-
-def _refusal(
-    connection: Connection, request: CommitmentRequest, items: list[list[str]]
-) -> Asked | None:
-    row = connection.execute(
-        select(COMMITMENT.c.listed, COMMITMENT.c.state).where(
-            COMMITMENT.c.commitment_id == request.commitment_id
-        )
-    ).first()
-    if row is not None:
-        again = row.state == CommitmentState.OWED and row.listed == items
-        return Asked.KNOWN if again else Asked.DUPLICATE
-    owed = connection.execute(
-        select(func.count()).where(
-            COMMITMENT.c.peer == request.peer, COMMITMENT.c.state == CommitmentState.OWED
-        )
-    ).scalar_one()
-    return Asked.TOO_MANY if owed >= MOST_OWED else None
 
 
 def _due(connection: Connection, now: float) -> Row[Any] | None:
@@ -354,46 +268,3 @@ def _held(connection: Connection, claim: CommitmentClaim, change: Update) -> Non
     ).rowcount
     if not changed:
         raise LeaseLost(f"commitment {claim.request.commitment_id} is held by somebody else")
-
-
-def _studies(connection: Connection, uids: Sequence[str]) -> dict[str, str]:
-    table = schema.instance
-    found: dict[str, str] = {}
-    for some in _batches(uids):
-        question = select(table.c.sop_instance_uid, table.c.study_instance_uid).where(
-            table.c.sop_instance_uid.in_(some)
-        )
-        found.update((uid, study) for uid, study in connection.execute(question).tuples())
-    return found
-
-
-def _keep(connection: Connection, uids: Sequence[str], until: float) -> None:
-    if not uids:
-        return
-    statement = upsert(schema.commitment_held)
-    longest = func.max(schema.commitment_held.c.until, statement.excluded.until)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["sop_instance_uid"], set_={"until": longest}
-        ),
-        [{"sop_instance_uid": uid, "until": until} for uid in uids],
-    )
-
-
-def _batches(uids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for begin in range(0, len(uids), AT_ONCE):
-        yield uids[begin : begin + AT_ONCE]
-
-
-def held(connection: Connection, now: float, series_instance_uid: str) -> bool:
-    """Whether the safekeeping of an instance of a series is promised: retention asks, in its transaction."""
-    promised, of = schema.commitment_held, schema.instance
-    return (
-        connection.execute(
-            select(promised.c.sop_instance_uid)
-            .join(of, of.c.sop_instance_uid == promised.c.sop_instance_uid)
-            .where(of.c.series_instance_uid == series_instance_uid, promised.c.until > now)
-            .limit(1)
-        ).first()
-        is not None
-    )

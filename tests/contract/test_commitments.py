@@ -24,7 +24,7 @@ from node.core.commitment import (
 )
 from node.core.study import Outcome
 from node.errors import LeaseLost
-from node.store import commitments, schema
+from node.store import requests, safekeeping, schema
 from tests.contract.stores import ENGINES, EXPIRED, Store, opened
 from tests.unit.node.samples import MR, SERIES, STUDY, received
 
@@ -88,7 +88,7 @@ def test_the_same_request_again_owes_nothing_more_and_another_one_is_a_duplicate
 
 
 def test_a_peer_cannot_owe_us_without_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commitments, "MOST_OWED", 2)
+    monkeypatch.setattr(requests, "MOST_OWED", 2)
     assert commitment.MOST_OWED > 2
     answers = [store.commitments.ask(asked(1, transaction_uid=f"2.25.{n}")) for n in range(3)]
     assert answers == [Asked.TAKEN, Asked.TAKEN, Asked.TOO_MANY]
@@ -180,7 +180,7 @@ def test_another_object_under_the_same_uid_is_told(store: Store) -> None:
 
 
 def test_a_long_list_is_examined_whole(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commitments, "AT_ONCE", 2)
+    monkeypatch.setattr(safekeeping, "AT_ONCE", 2)
     store.receive(1, 2, 3, 4, 5)
     store.commitments.ask(asked(1, 2, 3, 4, 5))
     claim = claimed(store)

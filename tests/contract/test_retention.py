@@ -15,10 +15,10 @@ from node.core.study import Outcome
 from node.errors import OutOfResources
 from node.pipeline.expire import Expired, expire
 from node.store import schema
-from node.store.commitments import held
 from node.store.files import FileStore
 from node.store.ledger import balance
 from node.store.retention import RetentionStore
+from node.store.safekeeping import Safekeeping, held
 from tests.contract.nodes import Node
 from tests.contract.stores import ENGINES, Store
 from tests.unit.node.samples import result_set
@@ -222,11 +222,11 @@ def test_what_the_archive_has_committed_itself_is_held_no_more(node: Kept) -> No
     node.confirmed()
     holding = RetentionStore(node.store.database, node.files.root, held)
     node.store.write("INSERT INTO commitment_held VALUES ('2.25.3002', 4102444800.0)")
-    assert node.store.commitments.release(["2.25.3001"]) == 0
+    assert Safekeeping(node.store.database).release(["2.25.3001"]) == 0
     assert dict(expire(holding, AT_ONCE, dry=False).kept) == {"HELD-BY-COMMITMENT": 1}
-    assert node.store.commitments.release(["2.25.3001", "2.25.3002"]) == 1
+    assert Safekeeping(node.store.database).release(["2.25.3001", "2.25.3002"]) == 1
     assert node.store.story()[-1] == "commitment released"
-    assert node.store.commitments.release(["2.25.3002"]) == 0
+    assert Safekeeping(node.store.database).release(["2.25.3002"]) == 0
     assert expire(holding, AT_ONCE, dry=False).instances == 3
 
 
