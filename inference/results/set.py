@@ -5,25 +5,26 @@ from pathlib import Path
 
 from inference.findings import Result
 from inference.results.objects import (
-    Kind,
     ResultObject,
     ResultObjects,
     ResultRequest,
     StoredObject,
 )
-from inference.results.part10 import as_object
+from inference.results.profile import GENERIC_PACS, PROFILES, Profile
 from inference.results.report import report
 from inference.results.segmentation import segmentation
 
 
-def build(result: Result, request: ResultRequest) -> ResultObjects:
+def build(
+    result: Result, request: ResultRequest, profile: Profile = PROFILES[GENERIC_PACS]
+) -> ResultObjects:
     """Make the objects of a result, in the order of their delivery: the report last.
 
     The same arguments give the same bytes. Nothing here is fit to be sent before `gate.check`.
     """
-    segments = segmentation(result, request)
-    objects = [] if segments is None else [as_object(Kind.SEG, segments)]
-    return (*objects, report(result, request, segments))
+    segments = segmentation(result, request, profile)
+    objects = [] if segments is None else [segments]
+    return (*objects, report(result, request, segments.dataset if segments else None))
 
 
 def write(objects: ResultObjects, folder: Path) -> tuple[StoredObject, ...]:
