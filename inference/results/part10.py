@@ -3,7 +3,8 @@
 import io
 from hashlib import sha256
 
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
@@ -16,6 +17,16 @@ UNNAMED = "2.25.0"
 
 _BEHIND_NAME = 0x00080019
 """The first tag behind SOP Instance UID (0008,0018)."""
+
+
+def unnamed(sop_class_uid: str) -> Dataset:
+    """Return a data set of a class that has no name yet, and nothing else."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.MediaStorageSOPClassUID = UID(sop_class_uid)
+    dataset.SOPClassUID = sop_class_uid
+    dataset.SOPInstanceUID = UNNAMED
+    return dataset
 
 
 def name(dataset: Dataset, *further: bytes, uid_root: str) -> None:
@@ -40,11 +51,18 @@ def encode(dataset: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def finished(kind: Kind, dataset: Dataset, *, uid_root: str) -> ResultObject:
-    """Give a complete object its name as `name` does, and encode it, but for that name only once."""
-    behind = _behind_name(dataset)
+def finished(kind: Kind, dataset: Dataset, *, uid_root: str, tail: bytes = b"") -> ResultObject:
+    """Give a complete object its name as `name` does, and encode it, but for that name only once.
+
+    Parameters
+    ----------
+    tail
+        Elements behind all of `dataset`'s that are encoded already (Explicit VR Little Endian, UTF-8).
+    """
+    behind = _behind_name(dataset) + tail
     _name(dataset, (_as_far_as_name(dataset) + behind,), uid_root)
-    return _object(kind, dataset, _as_far_as_name(dataset) + behind)
+    encoded = _as_far_as_name(dataset) + behind
+    return _object(kind, dcmread(io.BytesIO(encoded)) if tail else dataset, encoded)
 
 
 def as_object(kind: Kind, dataset: Dataset) -> ResultObject:

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from inference.findings import Result
+from inference.results.key_objects import key_objects
 from inference.results.objects import (
     Kind,
     ResultObject,
@@ -12,18 +13,30 @@ from inference.results.objects import (
     StoredObject,
 )
 from inference.results.part10 import as_object
+from inference.results.presentation_state import presentation_state
+from inference.results.profile import GENERIC_PACS, PROFILES, Profile, Segments
 from inference.results.report import report
 from inference.results.segmentation import segmentation
+from inference.results.summary import summary
 
 
-def build(result: Result, request: ResultRequest) -> ResultObjects:
+def build(
+    result: Result, request: ResultRequest, profile: Profile = PROFILES[GENERIC_PACS]
+) -> ResultObjects:
     """Make the objects of a result, in the order of their delivery: the report last.
 
     The same arguments give the same bytes. Nothing here is fit to be sent before `gate.check`.
     """
-    segments = segmentation(result, request)
-    objects = [] if segments is None else [as_object(Kind.SEG, segments)]
-    return (*objects, report(result, request, segments))
+    masked = profile.segments is not Segments.NONE
+    segments = segmentation(result, request) if masked else None
+    made = (
+        None if segments is None else as_object(Kind.SEG, segments),
+        key_objects(result, request, profile),
+        presentation_state(result, request, profile),
+        summary(result, request, profile),
+        report(result, request, segments, None, profile),
+    )
+    return tuple(item for item in made if item is not None)
 
 
 def write(objects: ResultObjects, folder: Path) -> tuple[StoredObject, ...]:
