@@ -11,13 +11,26 @@ from inference.uids import UUID_ROOT, derived_uid
 
 
 class Kind(StrEnum):
-    """The kinds of object, by their Modality (0008,0060), in the order of their delivery."""
+    """The kinds of object, in the order of their delivery; PM and SC have the Modality (0008,0060) OT."""
 
     SEG = "SEG"
+    PM = "PM"
+    SC = "SC"
+    KO = "KO"
+    PR = "PR"
+    DOC = "DOC"
     SR = "SR"
 
 
-SERIES_OFFSET = {Kind.SEG: 0, Kind.SR: 1}
+SERIES_OFFSET = {
+    Kind.SEG: 0,
+    Kind.SR: 1,
+    Kind.PM: 2,
+    Kind.SC: 3,
+    Kind.KO: 4,
+    Kind.PR: 5,
+    Kind.DOC: 6,
+}
 """Where a kind stands behind the first Series Number of its result."""
 
 
@@ -50,6 +63,16 @@ class Equipment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Predecessor:
+    """A report that another one takes the place of: Predecessor Documents Sequence (0040,A360)."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResultRequest:
     """What the node knows and the result does not.
 
@@ -68,6 +91,8 @@ class ResultRequest:
     first_series_number
         Series Number of the first object. The node gives every result of a study its own ten from 9000 up:
         viewers list series by number, and two of one number look like one.
+    predecessors
+        Reports that this result takes the place of.
     """
 
     equipment: Equipment
@@ -76,6 +101,7 @@ class ResultRequest:
     revision: int = 0
     uid_root: str = UUID_ROOT
     first_series_number: int = 9000
+    predecessors: tuple[Predecessor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

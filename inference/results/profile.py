@@ -19,7 +19,7 @@ class Segments(StrEnum):
 class ReportClass(StrEnum):
     """SOP class of the report (PS3.4 B.5): the smaller ones for archives that refuse the larger."""
 
-    COMPREHENSIVE_3D = "COMPREHENSIVE-3D"
+    COMPREHENSIVE_3D = "COMPREHENSIVE 3D"
     COMPREHENSIVE = "COMPREHENSIVE"
     ENHANCED = "ENHANCED"
 
@@ -56,6 +56,10 @@ class Profile:
         Also frames in which no segment is.
     report, coordinates
         SOP class of the report, and of its contours.
+    groups_without_regions
+        Answers and numbers of the whole series as measurement groups of their own (PS3.16 TID 1501), as IHE RAD
+        AIR has them. Otherwise they stand among the qualitative evaluations: OHIF's page fails on a group
+        without coordinates.
     parametric_map
         A saliency map as Parametric Map (PS3.3 A.75).
     capture
@@ -81,6 +85,7 @@ class Profile:
     every_frame: bool = False
     report: ReportClass = ReportClass.COMPREHENSIVE_3D
     coordinates: Coordinates = Coordinates.SCOORD
+    groups_without_regions: bool = False
     parametric_map: bool = True
     capture: bool = False
     key_objects: bool = False

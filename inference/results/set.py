@@ -4,15 +4,18 @@ import hashlib
 from pathlib import Path
 
 from inference.findings import Result
+from inference.results.key_objects import key_objects
 from inference.results.objects import (
     ResultObject,
     ResultObjects,
     ResultRequest,
     StoredObject,
 )
+from inference.results.presentation_state import presentation_state
 from inference.results.profile import GENERIC_PACS, PROFILES, Profile
 from inference.results.report import report
 from inference.results.segmentation import segmentation
+from inference.results.summary import summary
 
 
 def build(
@@ -23,8 +26,14 @@ def build(
     The same arguments give the same bytes. Nothing here is fit to be sent before `gate.check`.
     """
     segments = segmentation(result, request, profile)
-    objects = [] if segments is None else [segments]
-    return (*objects, report(result, request, segments.dataset if segments else None))
+    made = (
+        segments,
+        key_objects(result, request, profile),
+        presentation_state(result, request, profile),
+        summary(result, request, profile),
+        report(result, request, segments.dataset if segments else None, None, profile),
+    )
+    return tuple(item for item in made if item is not None)
 
 
 def write(objects: ResultObjects, folder: Path) -> tuple[StoredObject, ...]:

@@ -104,6 +104,7 @@ def _analyse(model: Path, folder: Path, to: Path) -> None:
     from inference.results.objects import Equipment, ResultRequest
     from inference.results.set import build, write
     from inference.server import InProcessServer
+    from inference.telling import told
     from inference.volume import load_volume, read_series
 
     card = load(model)
@@ -121,7 +122,5 @@ def _analyse(model: Path, folder: Path, to: Path) -> None:
     for stored in write(objects, to):
         out.print(f"{stored.kind}  {stored.path}")
     (to / "overlay.png").write_bytes(overlay(load_volume(series), result))
-    for finding in result.findings:
-        for item in finding.measurements:
-            name = item.concept.meaning.lower()
-            out.print(f"{finding.segment.label}: {name} {item.value} {item.unit.meaning}")
+    for one in told(result):
+        out.print(str(one), highlight=False)
