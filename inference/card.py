@@ -97,6 +97,8 @@ class Card:
         What the mask's values mean.
     weights
         SHA-256 of each weight file, by its path inside `folder`.
+    explains
+        Labels of the segments that the model's output ``saliency`` explains; empty when it has none.
     """
 
     folder: Path
@@ -116,6 +118,7 @@ class Card:
     fill_holes: bool
     segments: tuple[Segment, ...]
     weights: Mapping[str, str]
+    explains: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -207,7 +210,20 @@ def _card(folder: Path, table: Mapping[str, Any]) -> Card:
         fill_holes=bool(postprocess["fill_holes"]),
         segments=segments,
         weights=dict(table["weights"]),
+        explains=_explains(folder, table),
     )
+
+
+def _explains(folder: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
+    if "saliency" not in table:
+        return ()
+    explains = tuple(str(label) for label in table["saliency"]["explains"])
+    labels = {segment["label"] for segment in table["segment"]}
+    if not explains or not set(explains) <= labels:
+        raise CardInvalid(
+            f"{folder / 'card.toml'}: saliency.explains must name labels of the card's segments"
+        )
+    return explains
 
 
 def _input(table: Mapping[str, Any]) -> Input:

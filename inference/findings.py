@@ -78,6 +78,45 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Saliency:
+    """Where in the images a model found its reasons, as it says itself.
+
+    Parameters
+    ----------
+    values
+        float32, shape ``(slices, rows, columns)`` on the source grid, slices ascending along the stack's
+        normal; from 0, no part in the answer, to 1, the largest.
+    explains
+        Tracking UIDs of the findings that it explains.
+    """
+
+    values: NDArray[np.float32]
+    explains: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPicture:
+    """One key slice as it is shown to people, everything drawn into it; it names no patient.
+
+    Parameters
+    ----------
+    index
+        Index into the slices of the volume.
+    pixels
+        uint8 RGB, shape ``(rows, columns, 3)``; all pictures of a result have one shape.
+    shows
+        Tracking UIDs of the findings whose key slice it is.
+    lines
+        What is written in it, line by line.
+    """
+
+    index: int
+    pixels: NDArray[np.uint8]
+    shows: tuple[str, ...]
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """The answer of one analysis.
 
@@ -98,7 +137,11 @@ class Result:
         What ran the networks, in words (``Triton 2.51.0, gRPC with shared memory``).
     seconds
         Duration of each stage by name: ``read``, ``preprocess``, ``server`` (of which ``forward`` in the
-        networks themselves), ``postprocess``, ``measure``.
+        networks themselves), ``postprocess``, ``measure``, ``draw``.
+    saliency
+        Where the model found its reasons; None when it does not say.
+    pictures
+        The key slices as `rendering.key_pictures` draws them, ascending; empty where none was drawn.
     """
 
     card: Card
@@ -108,3 +151,5 @@ class Result:
     context: Context
     server: str
     seconds: Mapping[str, float]
+    saliency: Saliency | None = None
+    pictures: tuple[KeyPicture, ...] = ()
