@@ -10,6 +10,8 @@ ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 COMMENT = Code("121106", "DCM", "Comment")
 IMAGING_MEASUREMENTS = Code("126010", "DCM", "Imaging Measurements")
 IMAGING_MEASUREMENT_REPORT = Code("126000", "DCM", "Imaging Measurement Report")
+KEY_FRAMES = Code("113091", "DCM", "Spatially-related frames extracted from the volume")
+NO_UNITS = Code("1", "UCUM", "no units")
 PATIENT = Code("121025", "DCM", "Patient")
 PROCEDURE_REPORTED = Code("121058", "DCM", "Procedure reported")
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
@@ -19,6 +21,8 @@ SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operatio
 SUBJECT_AGE = Code("121033", "DCM", "Subject Age")
 SUBJECT_CLASS = Code("121024", "DCM", "Subject Class")
 SUBJECT_SEX = Code("121032", "DCM", "Subject Sex")
+UNSPECIFIED_METHOD = Code("112187", "DCM", "Unspecified method of calculation")
+VISUAL_EXPLANATION = Code("130401", "DCM", "Visual explanation")
 
 
 def coded(code: Code) -> Dataset:

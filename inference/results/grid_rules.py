@@ -15,15 +15,20 @@ SPACING_TOLERANCE_MM = 1e-4
 
 def grid_faults(dataset: Dataset, source: Source) -> Iterator[str]:
     """Say where a Segmentation is not on the grid of its source, or not complete."""
+    yield from place_faults(dataset, source)
+    yield from _segment_faults(dataset)
+    yield from _pixel_faults(dataset)
+
+
+def place_faults(dataset: Dataset, source: Source) -> Iterator[str]:
+    """Say where the frames of a Segmentation or Parametric Map do not lie on planes of its source."""
     if dataset.get("FrameOfReferenceUID") != source.header.FrameOfReferenceUID:
         yield "the Frame of Reference is not the source's"
     listed = [str(item.SeriesInstanceUID) for item in dataset.get("ReferencedSeriesSequence") or []]
     if listed != [str(source.header.SeriesInstanceUID)]:
         yield "Referenced Series Sequence does not name the source series alone"
     yield from _plane_faults(dataset, source)
-    yield from _segment_faults(dataset)
     yield from _frame_faults(dataset, source)
-    yield from _pixel_faults(dataset)
 
 
 def _plane_faults(dataset: Dataset, source: Source) -> Iterator[str]:
@@ -63,7 +68,7 @@ def _frame_faults(dataset: Dataset, source: Source) -> Iterator[str]:
     if displaced:
         yield f"{displaced} frames do not lie on the plane of the source frame that they name"
     normal = source.series.stack.normal
-    heights: dict[int, list[float]] = {}
+    heights: dict[int | None, list[float]] = {}
     for item in frames:
         x, y, z = _numbers(item.PlanePositionSequence[0].ImagePositionPatient)
         heights.setdefault(_segment_number(item), []).append(dot((x, y, z), normal))
@@ -94,8 +99,10 @@ def _pixel_faults(dataset: Dataset) -> Iterator[str]:
         yield f"{empty} frames are empty"
 
 
-def _segment_number(item: Dataset) -> int:
-    return int(item.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
+def _segment_number(item: Dataset) -> int | None:
+    """Return the segment of a frame; None of a frame that shows no single one."""
+    identification = item.get("SegmentIdentificationSequence")
+    return int(identification[0].ReferencedSegmentNumber) if identification else None
 
 
 def _numbers(values: object) -> NDArray[np.float64]:

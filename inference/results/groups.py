@@ -7,25 +7,44 @@ from pydicom.sr.codedict import codes
 
 from inference.card import Card
 from inference.findings import Finding, KeySlice, Measurement, Result
-from inference.results.concepts import ARTIFICIAL_INTELLIGENCE, concept
+from inference.results.concepts import ARTIFICIAL_INTELLIGENCE, VISUAL_EXPLANATION, concept
 from inference.results.headers import stand_in
 from inference.volume import Series
 
 _CONTAINS = hd.sr.RelationshipTypeValues.CONTAINS
 
 
-def groups(result: Result, segmentation: Dataset) -> list[hd.sr.ContainerContentItem]:
+def groups(
+    result: Result, segmentation: Dataset, parametric_map: Dataset | None
+) -> list[hd.sr.ContainerContentItem]:
     """Return the groups of every finding that is present, the volumetric one of each first.
 
-    Viewers merge groups of one Tracking UID and list their values in this order.
+    Viewers merge groups of one Tracking UID and list their values in this order. Both name the map that
+    explains the finding, where there is one.
     """
     members = []
+    explained = () if result.saliency is None else result.saliency.explains
     for finding in result.findings:
+        own = []
         if finding.present:
-            members.append(_volumetric(result, finding, segmentation))
+            own.append(_volumetric(result, finding, segmentation))
         if finding.key_slice is not None:
-            members.append(_planar(result, finding, finding.key_slice))
+            own.append(_planar(result, finding, finding.key_slice))
+        if parametric_map is not None and finding.tracking_uid in explained:
+            for group in own:
+                group.ContentSequence.append(_explanation(parametric_map))
+        members += own
     return members
+
+
+def _explanation(parametric_map: Dataset) -> hd.sr.ImageContentItem:
+    """Return the reference to a saliency map (TID 1410 and 1411, "Visual explanation")."""
+    return hd.sr.ImageContentItem(
+        name=concept(VISUAL_EXPLANATION),
+        referenced_sop_class_uid=str(parametric_map.SOPClassUID),
+        referenced_sop_instance_uid=str(parametric_map.SOPInstanceUID),
+        relationship_type=_CONTAINS,
+    )
 
 
 def image_library(result: Result) -> hd.sr.ContainerContentItem:

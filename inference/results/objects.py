@@ -11,13 +11,15 @@ from inference.uids import UUID_ROOT, derived_uid
 
 
 class Kind(StrEnum):
-    """The kinds of object, by their Modality (0008,0060), in the order of their delivery."""
+    """The kinds of object, in the order of their delivery; maps and captures have the Modality OT."""
 
     SEG = "SEG"
+    PM = "PM"
+    SC = "SC"
     SR = "SR"
 
 
-SERIES_OFFSET = {Kind.SEG: 0, Kind.SR: 1}
+SERIES_OFFSET = {Kind.SEG: 0, Kind.SR: 1, Kind.PM: 2, Kind.SC: 3}
 """Where a kind stands behind the first Series Number of its result."""
 
 

@@ -2,6 +2,7 @@
 
 import io
 from hashlib import sha256
+from typing import Protocol
 
 from pydicom import Dataset
 from pydicom.filebase import DicomBytesIO
@@ -16,6 +17,16 @@ UNNAMED = "2.25.0"
 
 _BEHIND_NAME = 0x00080019
 """The first tag behind SOP Instance UID (0008,0018)."""
+
+
+class PixelData(Protocol):
+    """Pixels that are written into a file and stand nowhere else."""
+
+    def digest(self) -> bytes:
+        """Return a digest of what they show: other pixels, other digest."""
+
+    def write(self, buffer: io.BytesIO) -> None:
+        """Append the element that holds them, the last one of its file."""
 
 
 def name(dataset: Dataset, *further: bytes, uid_root: str) -> None:
@@ -34,7 +45,7 @@ def name(dataset: Dataset, *further: bytes, uid_root: str) -> None:
 
 
 def encode(dataset: Dataset) -> bytes:
-    """Return `dataset` as the bytes of a file, Explicit VR Little Endian."""
+    """Return `dataset` as the bytes of a file, Explicit VR Little Endian unless its pixels are compressed."""
     buffer = io.BytesIO()
     _described(dataset).save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
@@ -45,6 +56,25 @@ def finished(kind: Kind, dataset: Dataset, *, uid_root: str) -> ResultObject:
     behind = _behind_name(dataset)
     _name(dataset, (_as_far_as_name(dataset) + behind,), uid_root)
     return _object(kind, dataset, _as_far_as_name(dataset) + behind)
+
+
+def finished_with_pixels(
+    kind: Kind, dataset: Dataset, pixels: PixelData, *, uid_root: str
+) -> ResultObject:
+    """Give a complete object its name, and encode it with its pixels, which are held once: in the file.
+
+    Parameters
+    ----------
+    dataset
+        Everything but the pixels, in the transfer syntax that they are written in.
+    """
+    behind = _behind_name(dataset)
+    _name(dataset, (_as_far_as_name(dataset) + behind, pixels.digest()), uid_root)
+    buffer = io.BytesIO()
+    buffer.write(_as_far_as_name(dataset))
+    buffer.write(behind)
+    pixels.write(buffer)
+    return _object(kind, dataset, buffer.getvalue())
 
 
 def as_object(kind: Kind, dataset: Dataset) -> ResultObject:
@@ -73,7 +103,8 @@ def _as_far_as_name(dataset: Dataset) -> bytes:
 def _described(dataset: Dataset) -> Dataset:
     """Say in the File Meta Information how and by whom the file is written."""
     meta = dataset.file_meta
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    if not UID(meta.get("TransferSyntaxUID", ExplicitVRLittleEndian)).is_compressed:
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.ImplementationClassUID = UID(derived_uid("Overread", "implementation class"))
     meta.ImplementationVersionName = "OVERREAD"
     return dataset
@@ -93,7 +124,7 @@ def _object(kind: Kind, dataset: Dataset, encoded: bytes) -> ResultObject:
         sop_class_uid=str(dataset.SOPClassUID),
         sop_instance_uid=str(dataset.SOPInstanceUID),
         series_instance_uid=str(dataset.SeriesInstanceUID),
-        transfer_syntax_uid=str(ExplicitVRLittleEndian),
+        transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
         dataset=dataset,
         encoded=encoded,
     )

@@ -35,19 +35,27 @@ from inference.results.part10 import UNNAMED, finished
 from inference.volume import Series
 
 
-def report(result: Result, request: ResultRequest, segmentation: Dataset | None) -> ResultObject:
+def report(
+    result: Result,
+    request: ResultRequest,
+    segmentation: Dataset | None,
+    parametric_map: Dataset | None = None,
+) -> ResultObject:
     """Return the report on `result`.
 
     Parameters
     ----------
     segmentation
         The Segmentation that its groups reference; None when nothing is present.
+    parametric_map
+        The Parametric Map that explains its findings; None when there is none.
     """
+    references = tuple(one for one in (segmentation, parametric_map) if one is not None)
     header = result.series.headers[0]
     source = identity(header)
     dataset: Dataset = hd.sr.Comprehensive3DSR(
-        evidence=_evidence(result.series, segmentation),
-        content=_content(result, request, segmentation, source),
+        evidence=_evidence(result.series, references),
+        content=_content(result, request, segmentation, parametric_map, source),
         series_instance_uid=series_uid(header, result.card, Kind.SR, request),
         series_number=series_number(request, Kind.SR),
         sop_instance_uid=UNNAMED,
@@ -62,14 +70,18 @@ def report(result: Result, request: ResultRequest, segmentation: Dataset | None)
     return finished(Kind.SR, dataset, uid_root=request.uid_root)
 
 
-def _evidence(series: Series, segmentation: Dataset | None) -> list[Dataset]:
+def _evidence(series: Series, references: Sequence[Dataset]) -> list[Dataset]:
     # highdicom takes the patient from the first and only references from the others.
     sources = [stand_in(series.headers[0]), *(named(header) for header in series.headers[1:])]
-    return sources if segmentation is None else [*sources, segmentation]
+    return [*sources, *references]
 
 
 def _content(
-    result: Result, request: ResultRequest, segmentation: Dataset | None, source: Dataset
+    result: Result,
+    request: ResultRequest,
+    segmentation: Dataset | None,
+    parametric_map: Dataset | None,
+    source: Dataset,
 ) -> hd.sr.ContainerContentItem:
     root = hd.sr.ContainerContentItem(name=concept(IMAGING_MEASUREMENT_REPORT), template_id="1500")
     root.ContentSequence = hd.sr.ContentSequence()
@@ -87,7 +99,7 @@ def _content(
     )
     if segmentation is not None:
         root.ContentSequence.append(image_library(result))
-        root.ContentSequence.append(_measurements(groups(result, segmentation)))
+        root.ContentSequence.append(_measurements(groups(result, segmentation, parametric_map)))
     root.ContentSequence.append(evaluations(result))
     return root
 

@@ -11,19 +11,31 @@ from inference.results.objects import (
     ResultRequest,
     StoredObject,
 )
+from inference.results.parametric_map import parametric_map
 from inference.results.part10 import as_object
+from inference.results.profile import GENERIC_PACS, PROFILES, Profile
 from inference.results.report import report
+from inference.results.secondary_capture import secondary_captures
 from inference.results.segmentation import segmentation
 
 
-def build(result: Result, request: ResultRequest) -> ResultObjects:
+def build(
+    result: Result, request: ResultRequest, profile: Profile = PROFILES[GENERIC_PACS]
+) -> ResultObjects:
     """Make the objects of a result, in the order of their delivery: the report last.
 
     The same arguments give the same bytes. Nothing here is fit to be sent before `gate.check`.
     """
     segments = segmentation(result, request)
     objects = [] if segments is None else [as_object(Kind.SEG, segments)]
-    return (*objects, report(result, request, segments))
+    explanation = parametric_map(result, request, profile)
+    if explanation is not None:
+        objects.append(explanation)
+    objects += secondary_captures(result, request, profile)
+    reported = report(
+        result, request, segments, None if explanation is None else explanation.dataset
+    )
+    return (*objects, reported)
 
 
 def write(objects: ResultObjects, folder: Path) -> tuple[StoredObject, ...]:
