@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference import phantoms
-from inference.analysis import MASK, analyse
+from inference.analysis import MASK, SALIENCY, analyse
 from inference.card import Card
 from inference.context import Context
 from inference.results import gate
@@ -74,4 +74,5 @@ class _BrighterHalf:
         volume = next(iter(inputs.values()))
         mask = (volume > volume.max() / 2).astype(np.uint8)
         nothing = {one.name: np.zeros(one.shape, one.dtype) for one in outputs}
-        return nothing | ({MASK: mask} if MASK in nothing else {})
+        known = {MASK: mask, SALIENCY: mask.astype(np.float32)}
+        return nothing | {name: known[name] for name in known if name in nothing}

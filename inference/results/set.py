@@ -11,9 +11,11 @@ from inference.results.objects import (
     ResultRequest,
     StoredObject,
 )
+from inference.results.parametric_map import parametric_map
 from inference.results.presentation_state import presentation_state
 from inference.results.profile import GENERIC_PACS, PROFILES, Profile
 from inference.results.report import report
+from inference.results.secondary_capture import secondary_captures
 from inference.results.segmentation import segmentation
 from inference.results.summary import summary
 
@@ -26,12 +28,21 @@ def build(
     The same arguments give the same bytes. Nothing here is fit to be sent before `gate.check`.
     """
     segments = segmentation(result, request, profile)
+    explanation = parametric_map(result, request, profile)
     made = (
         segments,
+        explanation,
+        *secondary_captures(result, request, profile),
         key_objects(result, request, profile),
         presentation_state(result, request, profile),
         summary(result, request, profile),
-        report(result, request, segments.dataset if segments else None, None, profile),
+        report(
+            result,
+            request,
+            segments.dataset if segments else None,
+            explanation.dataset if explanation else None,
+            profile,
+        ),
     )
     return tuple(item for item in made if item is not None)
 
