@@ -50,6 +50,16 @@ class Equipment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Predecessor:
+    """A report that another one takes the place of: Predecessor Documents Sequence (0040,A360)."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResultRequest:
     """What the node knows and the result does not.
 
@@ -62,12 +72,17 @@ class ResultRequest:
     request_number
         0 for the automatic analysis, one more for each rerun or correction.
     revision
-        0 for the first result of the series, one more each time that images arrive late.
+        0 for the first result of the series, one more for each that takes the place of another.
     uid_root
         UID root of the site, without a final dot.
     first_series_number
         Series Number of the first object. The node gives every result of a study its own ten from 9000 up:
         viewers list series by number, and two of one number look like one.
+    form
+        Name of the profile by which these objects are made; it enters their series UIDs, because one result
+        in two forms is two sets of objects, and archives exchange what they hold. Empty for the only one.
+    predecessors
+        Reports that this result takes the place of.
     """
 
     equipment: Equipment
@@ -76,6 +91,8 @@ class ResultRequest:
     revision: int = 0
     uid_root: str = UUID_ROOT
     first_series_number: int = 9000
+    form: str = ""
+    predecessors: tuple[Predecessor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

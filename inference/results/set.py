@@ -12,16 +12,20 @@ from inference.results.objects import (
     StoredObject,
 )
 from inference.results.part10 import as_object
+from inference.results.profile import GENERIC_PACS, PROFILES, Profile, Segments
 from inference.results.report import report
 from inference.results.segmentation import segmentation
 
 
-def build(result: Result, request: ResultRequest) -> ResultObjects:
+def build(
+    result: Result, request: ResultRequest, profile: Profile = PROFILES[GENERIC_PACS]
+) -> ResultObjects:
     """Make the objects of a result, in the order of their delivery: the report last.
 
     The same arguments give the same bytes. Nothing here is fit to be sent before `gate.check`.
     """
-    segments = segmentation(result, request)
+    masked = profile.segments is not Segments.NONE
+    segments = segmentation(result, request) if masked else None
     objects = [] if segments is None else [as_object(Kind.SEG, segments)]
     return (*objects, report(result, request, segments))
 
