@@ -45,9 +45,13 @@ class Segment:
     category, type
         Segmented Property Category and Type (CID 7150, CID 7151).
     finding_site
-        Where it lies, for the report; None when the type says it.
+        Where it lies, for segmentation and report; None when the type says it.
     colour_rgb
         Display colour, 0–255 each.
+    type_modifier
+        Narrows the type (0062,0011): the right one of two, for example, where the type is the organ itself.
+    laterality
+        On which side of the body `finding_site` is (CID 244); None for what is not paired.
     """
 
     number: int
@@ -56,6 +60,8 @@ class Segment:
     type: Code
     finding_site: Code | None
     colour_rgb: tuple[int, int, int]
+    type_modifier: Code | None = None
+    laterality: Code | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +225,10 @@ def _input(table: Mapping[str, Any]) -> Input:
 
 
 def _segment(table: Mapping[str, Any]) -> Segment:
-    site = table.get("finding_site")
+    site, side = table.get("finding_site"), table.get("laterality")
+    if side is not None and site is None:
+        raise ValueError(f"segment {table['number']}: laterality needs a finding_site to be of")
+    modifier = table.get("type_modifier")
     red, green, blue = (int(value) for value in table["colour_rgb"])
     return Segment(
         number=int(table["number"]),
@@ -228,6 +237,8 @@ def _segment(table: Mapping[str, Any]) -> Segment:
         type=_code(table["type"]),
         finding_site=None if site is None else _code(site),
         colour_rgb=(red, green, blue),
+        type_modifier=None if modifier is None else _code(modifier),
+        laterality=None if side is None else _code(side),
     )
 
 

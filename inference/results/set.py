@@ -5,14 +5,12 @@ from pathlib import Path
 
 from inference.findings import Result
 from inference.results.objects import (
-    Kind,
     ResultObject,
     ResultObjects,
     ResultRequest,
     StoredObject,
 )
-from inference.results.part10 import as_object
-from inference.results.profile import GENERIC_PACS, PROFILES, Profile, Segments
+from inference.results.profile import GENERIC_PACS, PROFILES, Profile
 from inference.results.report import report
 from inference.results.segmentation import segmentation
 
@@ -24,10 +22,9 @@ def build(
 
     The same arguments give the same bytes. Nothing here is fit to be sent before `gate.check`.
     """
-    masked = profile.segments is not Segments.NONE
-    segments = segmentation(result, request) if masked else None
-    objects = [] if segments is None else [as_object(Kind.SEG, segments)]
-    return (*objects, report(result, request, segments))
+    segments = segmentation(result, request, profile)
+    objects = [] if segments is None else [segments]
+    return (*objects, report(result, request, segments.dataset if segments else None))
 
 
 def write(objects: ResultObjects, folder: Path) -> tuple[StoredObject, ...]:
