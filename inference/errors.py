@@ -6,7 +6,8 @@ InferenceError
 ├── ServerUnavailable   the inference server is not there or too slow: try again later
 │   └── TritonAbsent        this installation has no Triton: run the models in process
 ├── ModelFailed         the model itself raised or answered nonsense: park the job
-└── GateRefused         a result object is not fit to be sent: park the job with the report
+├── GateRefused         a result object is not fit to be sent: park the job with the report
+└── AnswerUnreadable    a model's answer that was kept cannot be read: park, a rerun makes a new one
 """
 
 
@@ -59,3 +60,7 @@ class GateRefused(InferenceError):
     def __init__(self, faults: tuple[str, ...]) -> None:
         super().__init__("; ".join(faults))
         self.faults = faults
+
+
+class AnswerUnreadable(InferenceError):
+    """The file of a model's answer is damaged, or not of this model and this version of the software."""

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
-from integrations.report import Instance, Report
+from integrations.report import Instance, PatientIdentity, Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,16 @@ class Destination(Protocol):
             The peer will not take it; the delivery is parked with the reason.
         """
 
-    def withdraw(self, report: Report, receipt: Receipt | None, reason: str) -> Receipt:
+    def withdraw(
+        self,
+        report: Report,
+        receipt: Receipt | None,
+        reason: str,
+        *,
+        instances: Sequence[Instance] = (),
+        owed_at: datetime | None = None,
+        patient: PatientIdentity | None = None,
+    ) -> Receipt:
         """Take a delivered result back.
 
         Parameters
@@ -76,7 +86,13 @@ class Destination(Protocol):
         receipt
             What `deliver` gave for it; None when its answer was lost: it may never have arrived.
         reason
-            Reason code.
+            Reason code: ``IDENTITY-CORRECTED``, ``SUPERSEDED`` or ``RETRACTED``.
+        instances
+            The objects that were delivered, or may have been. Their files may be gone.
+        owed_at
+            Since when it is to be taken back: the same in every call for one withdrawal.
+        patient
+            Who the study says the patient is by now; None: who the report says.
 
         Returns
         -------

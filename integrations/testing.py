@@ -9,7 +9,7 @@ from datetime import date, datetime
 
 from integrations.context import RecordContext
 from integrations.destination import Progress, Receipt
-from integrations.errors import IntegrationError, NotVerified, Refused
+from integrations.errors import IntegrationError, NotVerified, Refused, SyntaxRefused
 from integrations.report import Instance, PatientIdentity, Report, UsedValue
 
 
@@ -23,10 +23,16 @@ class MemoryArchive:
         Raised instead of taking the next instances, one each; None in it takes one.
     answers
         False: it stores, but refuses to say what it holds.
+    withdraws
+        It takes results back.
+    takes
+        The only pairs of SOP class and transfer syntax that it takes, and all of them when None.
     """
 
     failures: list[IntegrationError | None] = field(default_factory=list)
     answers: bool = True
+    withdraws: bool = False
+    takes: frozenset[tuple[str, str]] | None = None
     stored: dict[str, bytes] = field(default_factory=dict)
     """The bytes that it has, by SOP Instance UID."""
     sent: list[str] = field(default_factory=list)
@@ -57,10 +63,15 @@ class MemoryArchive:
 
         Raises
         ------
+        SyntaxRefused
+            It does not take one of them.
         IntegrationError
             What it was told to raise.
         """
         study = report.study.study_instance_uid
+        for one in instances:
+            if self.takes is not None and _context(one) not in self.takes:
+                raise SyntaxRefused("NO-PRESENTATION-CONTEXT", f"{one.sop_class_uid} is not taken")
         for one in instances:
             uid = one.sop_instance_uid
             if self.answers and uid in in_doubt and uid in self.stored:
@@ -78,15 +89,42 @@ class MemoryArchive:
         remark = None if self.answers else "not read back"
         return Receipt(references=references, confirmed=self.answers, remark=remark)
 
-    def withdraw(self, report: Report, receipt: Receipt | None, reason: str) -> Receipt:
-        """Refuse, as the real archive does.
+    def withdraw(
+        self,
+        report: Report,
+        receipt: Receipt | None,
+        reason: str,
+        *,
+        instances: Sequence[Instance] = (),
+        owed_at: datetime | None = None,
+        patient: PatientIdentity | None = None,
+    ) -> Receipt:
+        """Forget the instances, where it was told to take them back.
 
         Raises
         ------
         Refused
-            Always, ``NO-WITHDRAWAL``.
+            It was told to keep what was stored: ``NO-WITHDRAWAL``.
+        IntegrationError
+            What it was told to raise.
         """
-        raise Refused("NO-WITHDRAWAL", f"what was stored stays ({reason})")
+        if not self.withdraws:
+            raise Refused("NO-WITHDRAWAL", f"what was stored stays ({reason})")
+        failure = self.failures.pop(0) if self.failures else None
+        if failure is not None:
+            raise failure
+        there = [one for one in instances if one.sop_instance_uid in self.stored]
+        for one in there:
+            del self.stored[one.sop_instance_uid]
+            key = (report.study.study_instance_uid, one.series_instance_uid)
+            self._series[key].discard(one.sop_instance_uid)
+        remark = None if there else "nothing stood there"
+        references = tuple(one.sop_instance_uid for one in there)
+        return Receipt(references=references, confirmed=True, remark=remark)
+
+
+def _context(instance: Instance) -> tuple[str, str]:
+    return instance.sop_class_uid, instance.transfer_syntax_uid
 
 
 @dataclass(slots=True)
@@ -132,7 +170,16 @@ class MemoryReports:
         remark = "it was there already" if standing else None
         return Receipt(references=(f"DiagnosticReport/{number}",), confirmed=True, remark=remark)
 
-    def withdraw(self, report: Report, receipt: Receipt | None, reason: str) -> Receipt:
+    def withdraw(
+        self,
+        report: Report,
+        receipt: Receipt | None,
+        reason: str,
+        *,
+        instances: Sequence[Instance] = (),
+        owed_at: datetime | None = None,
+        patient: PatientIdentity | None = None,
+    ) -> Receipt:
         """Note that a report stands there no more.
 
         Raises

@@ -8,6 +8,7 @@ NodeError
 │   ├── DoesNotMatch         A900: the data set is not what its command announced
 │   └── NotUnderstood        C000: the data set cannot be read, or lacks what identifies it
 ├── Declined             a normalised request (N-ACTION, N-CREATE, N-SET) is not taken; its status says why
+├── NothingToRerun       a person is told: what a job read is not here any more
 ├── IllegalTransition    a bug: a state was to change in a way that the tables of `core.job` forbid
 └── LeaseLost            another worker owns the work now; what was made is discarded
 """
@@ -66,6 +67,10 @@ class Declined(NodeError):
         super().__init__(f"{status:04X}: {detail}")
         self.status = status
         self.detail = detail
+
+
+class NothingToRerun(NodeError):
+    """A job cannot be ordered again: its instances expired, or were never here."""
 
 
 class IllegalTransition(NodeError):

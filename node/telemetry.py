@@ -30,6 +30,7 @@ MetricName = Literal[
     "overread_instances_received_total",  # C-STOREs answered Success, by outcome
     "overread_series",  # series by state
     "overread_jobs",  # jobs by state
+    "overread_results",  # result sets by state
     "overread_deliveries",  # deliveries by destination and state
     "overread_withdrawals",  # what destinations are to take back, by state
     "overread_series_excluded",  # series that no rule was asked about, by reason

@@ -116,7 +116,7 @@ def stand_in(header: Dataset) -> Dataset:
 
 
 def series_uid(header: Dataset, card: Card, kind: Kind, request: ResultRequest) -> str:
-    """Return the Series Instance UID that belongs to source series, model, kind, request and revision."""
+    """Return the Series Instance UID that belongs to source series, model, kind, request, revision and form."""
     return derived_uid(
         str(header.StudyInstanceUID),
         str(header.SeriesInstanceUID),
@@ -124,6 +124,7 @@ def series_uid(header: Dataset, card: Card, kind: Kind, request: ResultRequest) 
         kind,
         str(request.request_number),
         str(request.revision),
+        *([request.form] if request.form else []),
         root=request.uid_root,
     )
 

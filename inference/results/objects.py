@@ -85,12 +85,15 @@ class ResultRequest:
     request_number
         0 for the automatic analysis, one more for each rerun or correction.
     revision
-        0 for the first result of the series, one more each time that images arrive late.
+        0 for the first result of the series, one more for each that takes the place of another.
     uid_root
         UID root of the site, without a final dot.
     first_series_number
         Series Number of the first object. The node gives every result of a study its own ten from 9000 up:
         viewers list series by number, and two of one number look like one.
+    form
+        Name of the profile by which these objects are made; it enters their series UIDs, because one result
+        in two forms is two sets of objects, and archives exchange what they hold. Empty for the only one.
     predecessors
         Reports that this result takes the place of.
     """
@@ -101,6 +104,7 @@ class ResultRequest:
     revision: int = 0
     uid_root: str = UUID_ROOT
     first_series_number: int = 9000
+    form: str = ""
     predecessors: tuple[Predecessor, ...] = ()
 
 

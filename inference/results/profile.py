@@ -103,7 +103,7 @@ GENERIC_PACS = "generic-pacs"
 """Name of the profile of a destination that names none."""
 
 _BUILT_IN = (
-    Profile(name=GENERIC_PACS, capture=True, otherwise="pictures"),
+    Profile(name=GENERIC_PACS, otherwise="pictures"),
     Profile(
         name="ohif",
         labelmap_for_odd_matrices=True,

@@ -1,6 +1,7 @@
 """Write a report into a FHIR server: once, whole, and only for a verified patient."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from integrations.destination import Progress, Receipt
@@ -9,7 +10,7 @@ from integrations.fhir import resources, withdrawal
 from integrations.fhir.client import FhirClient, token
 from integrations.fhir.coding import derived_uid, dicom_identifier, full_url
 from integrations.fhir.wire import Resource
-from integrations.report import Instance, Report
+from integrations.report import Instance, PatientIdentity, Report
 
 
 class FhirDestination:
@@ -64,7 +65,16 @@ class FhirDestination:
             written = self._read_back(report)
         return Receipt(references=written, confirmed=True)
 
-    def withdraw(self, report: Report, receipt: Receipt | None, reason: str) -> Receipt:
+    def withdraw(
+        self,
+        report: Report,
+        receipt: Receipt | None,
+        reason: str,
+        *,
+        instances: Sequence[Instance] = (),
+        owed_at: datetime | None = None,
+        patient: PatientIdentity | None = None,
+    ) -> Receipt:
         """Mark the report and what we wrote with it as entered in error, in one transaction.
 
         It is looked for as `deliver` does it, so also a report whose answer was lost is found. The reason is

@@ -1,6 +1,8 @@
 """Bring instances to an archive by C-STORE (PS3.4 Annex B)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pynetdicom import _config
@@ -10,7 +12,8 @@ from integrations.archive import ArchiveIndex
 from integrations.destination import Progress, Receipt
 from integrations.errors import Refused, SyntaxRefused, Unavailable
 from integrations.pacs.peer import DicomPeer, associated, reason_code, status_of
-from integrations.report import Instance, Report
+from integrations.pacs.rejection import Rejection, UidOf, note, scratch, written
+from integrations.report import Instance, PatientIdentity, Report
 
 # Given a path, pynetdicom then sends the bytes behind the file meta information as they are; otherwise it
 # decodes and encodes the dataset again, and the archive's bytes are no longer the ones whose digest we keep.
@@ -28,6 +31,10 @@ _SLOWEST_BYTES_PER_S = 1 << 20
 """pynetdicom counts its waiting time from before the transfer, so that grows with the object."""
 
 
+TakeBack = Callable[[Report, Sequence[Instance], str], Receipt]
+"""Takes objects back from an archive, because of a reason code; idempotent."""
+
+
 class StorageDestination:
     """The `Destination` that is an archive with the Storage service.
 
@@ -37,11 +44,25 @@ class StorageDestination:
         The archive.
     index
         Where it is asked for what it holds; None when it cannot be asked.
+    take_back
+        How it takes results back otherwise than by a rejection note; None when there is no such way.
+    notes
+        Gives the UIDs of the rejection notes (IHE RAD IOCM) by which results are taken back; None for an
+        archive that is given none.
     """
 
-    def __init__(self, peer: DicomPeer, index: ArchiveIndex | None) -> None:
+    def __init__(
+        self,
+        peer: DicomPeer,
+        index: ArchiveIndex | None,
+        *,
+        take_back: TakeBack | None = None,
+        notes: UidOf | None = None,
+    ) -> None:
         self._peer = peer
         self._index = index
+        self._take_back = take_back
+        self._notes = notes
 
     def deliver(
         self,
@@ -76,15 +97,65 @@ class StorageDestination:
         remarks = self._send(owed, progress) if owed else []
         return self._receipt(study, instances, remarks)
 
-    def withdraw(self, report: Report, receipt: Receipt | None, reason: str) -> Receipt:
-        """Refuse: what was stored stays until rejection notes are built (IHE RAD IOCM).
+    def withdraw(
+        self,
+        report: Report,
+        receipt: Receipt | None,
+        reason: str,
+        *,
+        instances: Sequence[Instance] = (),
+        owed_at: datetime | None = None,
+        patient: PatientIdentity | None = None,
+    ) -> Receipt:
+        """Take the instances back that the archive has, by the way that is configured.
+
+        A note names those of `instances` that the archive lists, or all of them where it cannot be asked.
 
         Raises
         ------
+        Unavailable
+            The archive cannot be reached, or cannot answer now.
         Refused
-            Always, ``NO-WITHDRAWAL``.
+            It has no way (``NO-WITHDRAWAL``), or refuses.
         """
-        raise Refused("NO-WITHDRAWAL", f"{self._peer} keeps what was stored ({reason})")
+        if self._take_back is not None:
+            return self._take_back(report, instances, reason)
+        if self._notes is None:
+            raise Refused("NO-WITHDRAWAL", f"{self._peer} keeps what was stored ({reason})")
+        standing = self._standing(report, instances)
+        if not standing:
+            return Receipt(references=(), confirmed=True, remark="nothing stood there")
+        rejection = Rejection(
+            report=report,
+            instances=standing,
+            reason=reason,
+            owed_at=owed_at or report.issued,
+            patient=patient,
+        )
+        dataset = note(rejection, self._notes)
+        with scratch() as folder:
+            return self._store_note(report, standing, written(dataset, Path(folder)))
+
+    def _standing(self, report: Report, instances: Sequence[Instance]) -> list[Instance]:
+        """Return those of the instances that the archive has; all of them when it cannot be asked."""
+        if self._index is None or not instances:
+            return list(instances)
+        try:
+            there = _held(self._index, report.study.study_instance_uid, instances)
+        except Refused:
+            return list(instances)
+        return [one for one in instances if one.sop_instance_uid in there]
+
+    def _store_note(
+        self, report: Report, rejected: Sequence[Instance], stored: Instance
+    ) -> Receipt:
+        references = tuple(one.sop_instance_uid for one in rejected)
+        study = report.study.study_instance_uid
+        if self._arrived(study, [stored]):
+            return Receipt(references=references, confirmed=True, remark="it was withdrawn before")
+        remarks = self._send([stored], lambda uid, state: None)
+        receipt = self._receipt(study, [stored], remarks)
+        return Receipt(references=references, confirmed=receipt.confirmed, remark=receipt.remark)
 
     def _send(self, instances: Sequence[Instance], progress: Progress) -> list[str]:
         remarks = []

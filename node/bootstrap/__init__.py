@@ -13,7 +13,9 @@ from node.bootstrap.state import (
     database,
     files,
     parked,
+    reruns,
     retention_store,
+    retractions,
     viewing,
 )
 from node.bootstrap.step import Step
@@ -37,7 +39,9 @@ __all__ = [
     "model_server",
     "parked",
     "record",
+    "reruns",
     "retention_store",
+    "retractions",
     "routes",
     "viewing",
 ]

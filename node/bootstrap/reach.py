@@ -54,7 +54,7 @@ def fhir_client(peer: Peer) -> "FhirClient":
 
     if peer.fhir is None:
         raise SettingsInvalid((f"peer {peer.name}: fhir.url is missing",))
-    auth = _auth(peer, peer.fhir.token_env)
+    auth = auth_of(peer, peer.fhir.token_env)
     return FhirClient(peer.fhir.url, auth=auth, read_timeout_s=peer.fhir.timeout_s)
 
 
@@ -72,11 +72,11 @@ def archive_index(settings: Settings, peer: Peer) -> "ArchiveIndex":
         return DicomArchiveIndex(dicom_peer(settings, peer))
     from integrations.pacs.qido import QidoArchiveIndex
 
-    auth = _auth(peer, peer.dicomweb.token_env)
+    auth = auth_of(peer, peer.dicomweb.token_env)
     return QidoArchiveIndex(peer.dicomweb.url, auth=auth, read_timeout_s=peer.dicomweb.timeout_s)
 
 
-def _auth(peer: Peer, token_env: str | None) -> "Auth":
+def auth_of(peer: Peer, token_env: str | None) -> "Auth":
     """Return how we introduce ourselves.
 
     Raises

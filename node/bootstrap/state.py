@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from node.store.database import Database
     from node.store.files import FileStore
     from node.store.overview import Overview
+    from node.store.reruns import RerunStore
     from node.store.retention import RetentionStore
+    from node.store.retractions import RetractionStore
 
 
 def database(settings: Settings) -> "Database":
@@ -63,6 +65,20 @@ def parked(settings: Settings) -> "tuple[Callable[[str], bool], ...]":
     opened, lease_s = database(settings), settings.queue.lease_s
     kinds = (DeliveryStore, WithdrawalStore, CommitmentStore)
     return tuple(kind(opened, lease_s).owe_again for kind in kinds)
+
+
+def retractions(settings: Settings) -> "RetractionStore":
+    """Open what may be retracted."""
+    from node.store.retractions import RetractionStore
+
+    return RetractionStore(database(settings))
+
+
+def reruns(settings: Settings) -> "RerunStore":
+    """Open what may be asked again."""
+    from node.store.reruns import RerunStore
+
+    return RerunStore(database(settings))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

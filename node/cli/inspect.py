@@ -1,7 +1,7 @@
 """What people ask of a running node: studies, jobs, deliveries, one study's story."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -92,11 +92,7 @@ def explain(
         out.print(f"  {line}", highlight=False, markup=False)
     for job in story["jobs"]:
         _print_job(job)
-    for delivery in story["deliveries"]:
-        _print_work(f"delivery to {delivery['destination']}", delivery, delivery["delivery_id"])
-    for wrong in story["withdrawals"]:
-        what = f"withdrawal from {wrong['destination']}, {wrong['cause']}"
-        _print_work(what, wrong, wrong["withdrawal_id"])
+    _print_results(story)
 
 
 def retry(
@@ -143,6 +139,7 @@ def _story(overview: Overview, uid: str) -> dict[str, Any]:
         "story": overview.story(uid),
         **routing_of(overview, uid),
         "jobs": [{**row, "context": _context(overview, row["job_id"])} for row in found],
+        "results": overview.results(uid),
         "deliveries": overview.deliveries(uid),
         "withdrawals": overview.withdrawals(uid),
     }
@@ -171,6 +168,21 @@ def _print_job(job: Row) -> None:
     if job["seconds"]:
         stages = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in job["seconds"].items())
         out.print(f"    on {job['server']}: {stages}", highlight=False)
+
+
+def _print_results(story: Mapping[str, Any]) -> None:
+    for result in story["results"]:
+        key = result["result_set_id"]
+        takers = [one["destination"] for one in story["deliveries"] if one["result_set_id"] == key]
+        whose = f" for {', '.join(sorted(takers))}" if takers else ""
+        why = f" ({result['reason']})" if result["reason"] else ""
+        told = f"  result {key} as {result['profile']}{whose}: {result['state']}{why}"
+        out.print(told, highlight=False, markup=False)
+    for delivery in story["deliveries"]:
+        _print_work(f"delivery to {delivery['destination']}", delivery, delivery["delivery_id"])
+    for wrong in story["withdrawals"]:
+        what = f"withdrawal from {wrong['destination']}, {wrong['cause']}"
+        _print_work(what, wrong, wrong["withdrawal_id"])
 
 
 def _print_work(what: str, row: Row, key: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from node.core.form import EarlierReport
 from node.errors import IllegalTransition
 
 
@@ -167,7 +168,9 @@ class Claim:
     lost_leases
         How many workers claimed this job and were not heard of again.
     revision
-        How many result sets this study has from the same model already.
+        How many results there are already of the same series from the same model.
+    earlier
+        The reports of the one that is current, in each of its forms.
     """
 
     job_id: str
@@ -186,6 +189,7 @@ class Claim:
     identity: Mapping[str, Any]
     evidence: Mapping[str, Any]
     destinations: tuple[str, ...]
+    earlier: tuple[EarlierReport, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,10 +207,12 @@ class ResultInstance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultSet:
-    """What a worker publishes when a job is done.
+    """What a worker publishes when a job is done: its result in one form.
 
     Parameters
     ----------
+    profile
+        Name of the form.
     instances
         In the order in which they must be delivered.
     report
@@ -215,6 +221,11 @@ class ResultSet:
         Path of the overlay picture, relative to the store's root; None when none was made.
     seconds
         Duration of each stage of the analysis.
+    answer
+        Path of the file from which further forms can be built, relative to the store's root; None when another
+        set of the same job has it.
+    destinations
+        Who is to get the result in this form.
     """
 
     result_set_id: str
@@ -224,6 +235,24 @@ class ResultSet:
     picture: str | None
     seconds: Mapping[str, float]
     server: str
+    answer: str | None = None
+    destinations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a result set comes from: what is needed to make another form of it.
+
+    Parameters
+    ----------
+    job
+        The job as it was, with no Transaction UID.
+    answer
+        Path of the model's answer, relative to the store's root.
+    """
+
+    job: Claim
+    answer: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +261,8 @@ class DeliveryClaim:
 
     Parameters
     ----------
+    profile
+        The form of the result set.
     lost_leases
         How many workers claimed this delivery and were not heard of again.
     """
@@ -239,6 +270,8 @@ class DeliveryClaim:
     delivery_id: str
     transaction_uid: str
     result_set_id: str
+    job_id: str
+    profile: str
     study_instance_uid: str
     destination: str
     attempt: int

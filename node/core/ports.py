@@ -26,6 +26,7 @@ from node.core.job import (
     DeliveryState,
     InstanceState,
     JobRequest,
+    Origin,
     Readiness,
     ResultSet,
 )
@@ -145,8 +146,10 @@ class Jobs(Protocol):
             Another worker holds the job, or it is over.
         """
 
-    def publish(self, claim: Claim, result_set: ResultSet) -> None:
-        """Complete the job: result set, deliveries and their outbox rows, in one transaction.
+    def publish(self, claim: Claim, *result_sets: ResultSet) -> None:
+        """Complete the job: its result in each form, deliveries and their outbox rows, in one transaction.
+
+        Whoever is to have the result and is named by no set gets the first one.
 
         Raises
         ------
@@ -241,6 +244,36 @@ class Deliveries(Protocol):
         LeaseLost
             Another worker holds the delivery.
         """
+
+
+class Forms(Protocol):
+    """In which form each destination is given results."""
+
+    def series_number(self, job_id: str, study_instance_uid: str, profile: str) -> int:
+        """Return the first Series Number of a job's result in one form: ten of the study's, always the same."""
+
+    def origin(self, claim: DeliveryClaim) -> Origin | None:
+        """Return where the claimed result set comes from; None when no answer of its model was kept."""
+
+    def reform(self, claim: DeliveryClaim, result_set: ResultSet) -> bool:
+        """Owe the destination this form instead of the claimed one; the claim is over.
+
+        Returns
+        -------
+        bool
+            False when the form was there already, made for somebody else: that one is owed.
+
+        Raises
+        ------
+        LeaseLost
+            Another worker holds the delivery.
+        """
+
+    def accepted(self, destination: str, configured: str) -> str | None:
+        """Return the profile that a destination took when it had refused others; None when there is none."""
+
+    def accept(self, destination: str, configured: str, profile: str) -> None:
+        """Remember which profile a destination took."""
 
 
 class Withdrawals(Protocol):

@@ -1,12 +1,19 @@
 """What was delivered and must be taken back: a result that stands where it does not belong."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from node.core.job import ResultInstance
+
 IDENTITY_CORRECTED = "IDENTITY-CORRECTED"
 """Cause of a withdrawal, and reason of a delivery that is not made: the study is another patient's."""
+
+SUPERSEDED = "SUPERSEDED"
+"""Cause of a withdrawal where a newer result has arrived; reason of a delivery that is not made any more."""
+RETRACTED = "RETRACTED"
+"""Cause of a withdrawal, and reason of a delivery that is not made: somebody has retracted the result."""
 
 
 class WithdrawalState(StrEnum):
@@ -39,6 +46,12 @@ class WithdrawalClaim:
         What was delivered, as the result set has it.
     receipt
         What the destination gave for it; None when nobody knows whether it took it.
+    instances
+        The objects that it has, or may have.
+    owed_at
+        Since when it is to be taken back, in seconds since 1970.
+    identity
+        The identifying attributes of the study by now, as received.
     """
 
     withdrawal_id: str
@@ -50,3 +63,6 @@ class WithdrawalClaim:
     lost_leases: int
     report: Mapping[str, Any]
     receipt: Mapping[str, Any] | None
+    instances: tuple[ResultInstance, ...] = ()
+    owed_at: float = 0.0
+    identity: Mapping[str, Any] = field(default_factory=dict)

@@ -1,33 +1,29 @@
 """Step 8: one job. Files and context in; results stored, deliveries owed."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from hashlib import sha256
 
 from inference.analysis import analyse
 from inference.card import Card
 from inference.errors import CardInvalid, SeriesUnusable
 from inference.findings import Result
 from inference.rendering import overlay, png
-from inference.results import gate
-from inference.results.objects import Equipment, ResultObjects, ResultRequest
-from inference.results.set import build
+from inference.results.answer import pack
 from inference.server import ModelServer
 from inference.volume import load_volume, read_series
 from node.clock import Clock, at
-from node.core.job import Claim, ResultInstance, ResultSet
+from node.core.job import Claim, ResultSet
 from node.core.pictures import KEY_SLICES, OVERLAY, key_slice
 from node.core.ports import Files, Hold, Jobs
 from node.errors import LeaseLost, OutOfResources
-from node.pipeline.records import as_record
+from node.pipeline.forms import Made, Workshop, kept, objects_of
 from node.pipeline.retry import Again, Handled, decide
-from node.pipeline.translate import Source, context_for_model, report, require_identity
+from node.pipeline.translate import context_for_model, require_identity
 from node.telemetry import log, log_failure
 
-FIRST_SERIES_NUMBER = 9000
-"""Series Numbers of results start here, ten for each request and revision."""
+ANSWER = "answer.npz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,21 +36,15 @@ class Bench:
         The models, by name.
     server
         Runs their networks.
-    equipment
-        Who we are in the results.
-    uid_root
-        Root of the results' UIDs.
-    source_of
-        What is configured of a peer, by its name.
+    workshop
+        What result objects are made with.
     lost_leases
         After so many workers that claimed a job and fell silent, it is canceled.
     """
 
     cards: Mapping[str, Card]
     server: ModelServer
-    equipment: Equipment
-    uid_root: str
-    source_of: Callable[[str], Source]
+    workshop: Workshop
     lost_leases: int
 
 
@@ -134,18 +124,11 @@ def _do(claim: Claim, jobs: Jobs, files: Files, bench: Bench, created: datetime)
         require_identity(claim.identity, one)
     context = context_for_model(claim.context, card.context)
     result = analyse(card, series, context, None, server=bench.server)
-    request = ResultRequest(
-        equipment=bench.equipment,
-        created=created,
-        request_number=claim.request,
-        revision=claim.revision,
-        uid_root=bench.uid_root,
-        first_series_number=FIRST_SERIES_NUMBER + 10 * (claim.request + claim.revision),
-    )
-    objects = build(result, request)
-    gate.check(objects, result.series)
-    jobs.publish(claim, _result_set(claim, result, objects, files, bench, created))
-    log("results stored", job_id=claim.job_id, instances=len(objects), server=result.server)
+    made = Made(job=claim, result=result, created=created)
+    result_sets = _in_every_form(made, files, bench.workshop)
+    jobs.publish(claim, *result_sets)
+    count = sum(len(one.instances) for one in result_sets)
+    log("results stored", job_id=claim.job_id, instances=count, server=result.server)
     return result
 
 
@@ -156,37 +139,19 @@ def _card(bench: Bench, claim: Claim) -> Card:
     return card
 
 
-def _result_set(
-    claim: Claim,
-    result: Result,
-    objects: ResultObjects,
-    files: Files,
-    bench: Bench,
-    created: datetime,
-) -> ResultSet:
-    folder = claim.transaction_uid
-    instances = tuple(
-        ResultInstance(
-            sop_instance_uid=item.sop_instance_uid,
-            sop_class_uid=item.sop_class_uid,
-            series_instance_uid=item.series_instance_uid,
-            transfer_syntax_uid=item.transfer_syntax_uid,
-            kind=item.kind,
-            path=files.keep_result(folder, f"{item.sop_instance_uid}.dcm", item.encoded),
-            digest=sha256(item.encoded).hexdigest(),
-        )
-        for item in objects
-    )
-    told = report(claim, result, objects, bench.source_of(claim.peer), created)
-    return ResultSet(
-        result_set_id=told.result_set_uid,
-        profile="generic",
-        instances=instances,
-        report=as_record(told),
-        picture=files.result_path(folder, OVERLAY),
-        seconds=result.seconds,
-        server=result.server,
-    )
+def _in_every_form(made: Made, files: Files, workshop: Workshop) -> list[ResultSet]:
+    """Build the result for each of its destinations, all of it before any is kept."""
+    takers = workshop.by_profile(made.job.destinations)
+    built = {profile: objects_of(made, profile, workshop) for profile in takers}
+    place = (files, made.job.transaction_uid)
+    answer = files.keep_result(place[1], ANSWER, pack(made.result, made.about()))
+    result_sets = [
+        replace(kept(made, profile, objects, workshop, place), destinations=takers[profile])
+        for profile, objects in built.items()
+    ]
+    picture = files.result_path(place[1], OVERLAY)
+    result_sets[0] = replace(result_sets[0], answer=answer, picture=picture)
+    return result_sets
 
 
 def _settled(claim: Claim, jobs: Jobs, error: Exception) -> bool:

@@ -1,11 +1,11 @@
 """Step 10: bring a result set to one destination; no delivery waits for another."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from integrations.context import Record
 from integrations.destination import Destination, Receipt
-from integrations.errors import Refused
+from integrations.errors import Refused, SyntaxRefused
 from integrations.report import Instance, Report
 from node.core.job import DeliveryClaim, DeliveryState, InstanceState, ResultInstance
 from node.core.ports import Deliveries, Files, Hold
@@ -13,6 +13,41 @@ from node.errors import LeaseLost
 from node.pipeline.records import from_record
 from node.pipeline.retry import Again, Handled, decide
 from node.telemetry import log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherForms:
+    """The forms of a result that one archive may be given.
+
+    Parameters
+    ----------
+    names
+        Its profiles; the first is tried first, each other one when the archive refuses those before it.
+    owe
+        Builds a claimed result in another form, and owes it instead; the claim is over. False when that cannot
+        be built any more, and then nothing was changed.
+    learn
+        Remembers which profile the archive took when it had refused others.
+    """
+
+    names: tuple[str, ...]
+    owe: Callable[[DeliveryClaim, str], bool]
+    learn: Callable[[str], None]
+
+    def instead(self, claim: DeliveryClaim) -> str | None:
+        """Return the form that is wanted before the claimed one is tried; None when that one may be."""
+        return None if claim.profile in self.names or _begun(claim) else self.names[0]
+
+    def after(self, claim: DeliveryClaim) -> str | None:
+        """Return the form that is tried when the claimed one was refused; None when there is none left."""
+        if claim.profile not in self.names or _begun(claim):
+            return None
+        rest = self.names[self.names.index(claim.profile) + 1 :]
+        return rest[0] if rest else None
+
+    def owed(self, claim: DeliveryClaim, profile: str | None) -> bool:
+        """Owe a claimed result in another form, where there is one; tell whether it is."""
+        return profile is not None and self.owe(claim, profile)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +62,15 @@ class Outlet:
         The patient record behind it: it verifies the patient again before anything is written there.
         None for an archive.
     withdraws
-        It takes results back. False for an archive, which corrects what it holds.
+        The causes for which it takes results back; for others it keeps them.
+    forms
+        The forms that it may be given; None where every form tells it the same.
     """
 
     destination: Destination
     record: Record | None = None
-    withdraws: bool = False
+    withdraws: frozenset[str] = frozenset()
+    forms: OtherForms | None = None
 
 
 def deliver_next(
@@ -66,6 +104,8 @@ def deliver_next(
             return True
         with hold(lambda: deliveries.renew(claim)):
             receipt = _bring(claim, deliveries, files, outlets)
+        if receipt is None:
+            return True
         state = DeliveryState.CONFIRMED if receipt.confirmed else DeliveryState.SENT
         deliveries.finish(claim, state, asdict(receipt))
         log("delivered", delivery_id=claim.delivery_id, destination=claim.destination, state=state)
@@ -78,10 +118,36 @@ def deliver_next(
 
 def _bring(
     claim: DeliveryClaim, deliveries: Deliveries, files: Files, outlets: Mapping[str, Outlet]
-) -> Receipt:
+) -> Receipt | None:
+    """Return what the destination gave; None when the result is owed to it in another form now.
+
+    Raises
+    ------
+    Refused
+        The destination is in the file no more, or says no.
+    SyntaxRefused
+        It takes none of its forms.
+    """
     outlet = outlets.get(claim.destination)
     if outlet is None:
         raise Refused("UNKNOWN-DESTINATION", f"no peer {claim.destination} is configured")
+    forms = outlet.forms
+    if forms is not None and forms.owed(claim, forms.instead(claim)):
+        return None
+    try:
+        receipt = _delivered(claim, deliveries, files, outlet)
+    except SyntaxRefused:
+        if forms is None or not forms.owed(claim, forms.after(claim)):
+            raise
+        return None
+    if forms is not None and claim.profile in forms.names[1:]:
+        forms.learn(claim.profile)
+    return receipt
+
+
+def _delivered(
+    claim: DeliveryClaim, deliveries: Deliveries, files: Files, outlet: Outlet
+) -> Receipt:
     report = _verified(from_record(claim.report), outlet.record)
     owed = [item for item, state in claim.instances if state is not InstanceState.SENT]
     doubtful = frozenset(
@@ -98,6 +164,11 @@ def _bring(
         item.sop_instance_uid for item, state in claim.instances if state is InstanceState.SENT
     ]
     return replace(receipt, references=(*brought, *receipt.references))
+
+
+def _begun(claim: DeliveryClaim) -> bool:
+    """Whether something of it has left, or may have: then no other form is brought beside it."""
+    return any(state is not InstanceState.OWED for _, state in claim.instances)
 
 
 def _verified(report: Report, record: Record | None) -> Report:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from inference.errors import (
+    AnswerUnreadable,
     CardInvalid,
     GateRefused,
     ModelFailed,
@@ -20,6 +21,7 @@ Handled = (
     CardInvalid,
     ModelFailed,
     GateRefused,
+    AnswerUnreadable,
     ServerUnavailable,
     Refused,
     Unavailable,
@@ -65,6 +67,8 @@ def decide(error: Exception, attempt: int) -> Again | Park:
             return Park("MODEL-FAILED", str(error))
         case GateRefused():
             return Park("RESULT-REFUSED-BY-GATE", str(error))
+        case AnswerUnreadable():
+            return Park("ANSWER-UNREADABLE", str(error))
         case ServerUnavailable():
             return Again(_delay_s(attempt), "MODEL-SERVER-UNAVAILABLE")
         case Unavailable():

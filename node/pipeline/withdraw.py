@@ -1,21 +1,31 @@
-"""Take back what stands at a destination and should not; nothing right is brought there before."""
+"""Take back what stands at a destination and should not."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
 
 from integrations.destination import Receipt
 from integrations.errors import Refused
-from node.core.ports import Hold, Withdrawals
+from integrations.report import Instance
+from node.clock import at
+from node.core.ports import Files, Hold, Withdrawals
 from node.core.withdrawal import WithdrawalClaim, WithdrawalState
 from node.errors import LeaseLost
 from node.pipeline.deliver import Outlet
 from node.pipeline.records import from_record
 from node.pipeline.retry import Again, Handled, decide
+from node.pipeline.translate import Source, patient_identity
 from node.telemetry import log
+
+AS_RECEIVED = Source(default_issuer=None, time_zone=None)
+"""Completes nothing: the objects that stand at the destination name no more than they received."""
 
 
 def withdraw_next(
-    withdrawals: Withdrawals, outlets: Mapping[str, Outlet], hold: Hold, lost_leases: int
+    withdrawals: Withdrawals,
+    files: Files,
+    outlets: Mapping[str, Outlet],
+    hold: Hold,
+    lost_leases: int,
 ) -> bool:
     """Take the withdrawal that is due longest and do it; False when nothing was due.
 
@@ -40,7 +50,7 @@ def withdraw_next(
             withdrawals.park(claim, "WORKERS-LOST", detail)
             return True
         with hold(lambda: withdrawals.renew(claim)):
-            receipt = _take_back(claim, outlets)
+            receipt = _take_back(claim, files, outlets)
         state = WithdrawalState.KEPT if receipt is None else WithdrawalState.WITHDRAWN
         withdrawals.finish(claim, state, None if receipt is None else asdict(receipt))
         log("withdrawn", destination=claim.destination, state=state, reason=claim.cause)
@@ -51,8 +61,10 @@ def withdraw_next(
     return True
 
 
-def _take_back(claim: WithdrawalClaim, outlets: Mapping[str, Outlet]) -> Receipt | None:
-    """Return what the destination has withdrawn; None when it corrects what it holds itself.
+def _take_back(
+    claim: WithdrawalClaim, files: Files, outlets: Mapping[str, Outlet]
+) -> Receipt | None:
+    """Return what the destination has withdrawn; None when it keeps what it holds for this cause.
 
     Raises
     ------
@@ -64,7 +76,7 @@ def _take_back(claim: WithdrawalClaim, outlets: Mapping[str, Outlet]) -> Receipt
     outlet = outlets.get(claim.destination)
     if outlet is None:
         raise Refused("UNKNOWN-DESTINATION", f"no peer {claim.destination} is configured")
-    if not outlet.withdraws:
+    if claim.cause not in outlet.withdraws:
         return None
     given = claim.receipt
     receipt = (
@@ -72,7 +84,24 @@ def _take_back(claim: WithdrawalClaim, outlets: Mapping[str, Outlet]) -> Receipt
         if given is not None
         else None
     )
-    return outlet.destination.withdraw(from_record(claim.report), receipt, claim.cause)
+    instances = [
+        Instance(
+            sop_class_uid=item.sop_class_uid,
+            sop_instance_uid=item.sop_instance_uid,
+            series_instance_uid=item.series_instance_uid,
+            transfer_syntax_uid=item.transfer_syntax_uid,
+            path=files.root / item.path,
+        )
+        for item in claim.instances
+    ]
+    return outlet.destination.withdraw(
+        from_record(claim.report),
+        receipt,
+        claim.cause,
+        instances=instances,
+        owed_at=at(claim.owed_at),
+        patient=patient_identity(claim.identity, AS_RECEIVED) if claim.identity else None,
+    )
 
 
 def _settle(claim: WithdrawalClaim, withdrawals: Withdrawals, error: Exception) -> None:

@@ -5,7 +5,8 @@ Environment variables override single values: ``OVERREAD_NODE__DATA=/srv/overrea
 """
 
 from node.settings.file import load
-from node.settings.peers import DicomwebTable, FhirTable, Peer
+from node.settings.peers import DicomwebTable, FhirTable, OrthancTable, Peer
+from node.settings.profiles import ProfileTable
 from node.settings.rules import ExcludeTable, RuleTable
 from node.settings.tables import (
     CommitmentTable,
@@ -29,7 +30,9 @@ __all__ = [
     "LedgerTable",
     "ListenerTable",
     "NodeTable",
+    "OrthancTable",
     "Peer",
+    "ProfileTable",
     "QueueTable",
     "RetentionTable",
     "RuleTable",

@@ -32,6 +32,16 @@ class DicomwebTable(Table):
     timeout_s: Seconds = Field(10.0, description="Longest wait for each part of an answer.")
 
 
+class OrthancTable(Table):
+    """``orthanc`` of a peer: the REST interface of an archive that is an Orthanc."""
+
+    url: str = Field(pattern=r"^https?://", description="Base URL.")
+    token_env: str | None = Field(
+        None, description="Environment variable that holds a bearer token."
+    )
+    timeout_s: Seconds = Field(10.0, description="Longest wait for one answer.")
+
+
 class Peer(Table):
     """``[[peer]]``: one system that we speak with."""
 
@@ -76,10 +86,19 @@ class Peer(Table):
         "archive-corrects",
         description="What an archive gets that has a result whose patient is corrected later.",
     )
+    profile: str | None = Field(
+        None, description="In which forms an archive is given results: name of a profile."
+    )
+    withdrawal: Literal["none", "iocm", "delete"] = Field(
+        "none", description="How results are taken back from an archive."
+    )
     priority: int = Field(0, description="How urgent its studies are; higher is more urgent.")
     fhir: FhirTable | None = Field(None, description="Its FHIR endpoint, for the role `ehr`.")
     dicomweb: DicomwebTable | None = Field(
         None, description="Its DICOMweb service, asked instead of C-FIND what it holds."
+    )
+    orthanc: OrthancTable | None = Field(
+        None, description='Its REST interface, for `withdrawal = "delete"`.'
     )
 
     @model_validator(mode="after")
@@ -92,6 +111,10 @@ class Peer(Table):
             raise ValueError("a peer with the role archive needs ae_title, host and port")
         if self.dicomweb is not None and "archive" not in self.roles:
             raise ValueError("dicomweb is asked of a peer with the role archive")
+        if "archive" not in self.roles and (self.profile or self.withdrawal != "none"):
+            raise ValueError("profile and withdrawal are for a peer with the role archive")
+        if (self.withdrawal == "delete") != (self.orthanc is not None):
+            raise ValueError('withdrawal = "delete" and orthanc.url go together')
         return self
 
     @property

@@ -1,14 +1,18 @@
 """The whole configuration, and whether its parts agree."""
 
+from collections.abc import Mapping
+
 from pydantic import model_validator
 
 from inference import private
 from inference.private import PrivateTag
+from inference.results.profile import GENERIC_PACS, Profile
 from node.core.counts import STANDARD_COUNTS
 from node.core.retention import Policy
 from node.core.routing import Rule
 from node.settings.kinds import Table
 from node.settings.peers import Peer
+from node.settings.profiles import ProfileTable, chain, resolved
 from node.settings.rules import ExcludeTable, RuleTable
 from node.settings.tables import (
     CommitmentTable,
@@ -36,6 +40,7 @@ class Settings(Table):
     peer: tuple[Peer, ...] = ()
     rule: tuple[RuleTable, ...] = ()
     exclude: ExcludeTable = ExcludeTable()
+    profile: tuple[ProfileTable, ...] = ()
 
     @model_validator(mode="after")
     def _names_agree(self) -> "Settings":
@@ -61,6 +66,29 @@ class Settings(Table):
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+    @model_validator(mode="after")
+    def _profiles_agree(self) -> "Settings":
+        known = resolved(self.profile)
+        faults = [
+            f"peer {peer.name}: profile: no profile {peer.profile}"
+            for peer in self.peer
+            if peer.profile is not None and peer.profile not in known
+        ]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    @property
+    def profiles(self) -> Mapping[str, Profile]:
+        """Every profile by name, the built-in ones and the site's own."""
+        return resolved(self.profile)
+
+    def forms_of(self, peer: Peer) -> tuple[str, ...]:
+        """Return the profiles that an archive is given results in, the first one first; none for others."""
+        if "archive" not in peer.roles:
+            return ()
+        return chain(peer.profile or GENERIC_PACS, self.profiles)
 
     def peer_named(self, name: str) -> Peer:
         """Return the peer with this name.

@@ -6,18 +6,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Update, or_, select, update
 
 from node.core.identifiers import new_uid
-from node.core.job import DeliveryClaim, DeliveryState, InstanceState, ResultInstance, move
-from node.core.withdrawal import IDENTITY_CORRECTED, WithdrawalState
+from node.core.job import DeliveryClaim, DeliveryState, InstanceState, ResultState, move
+from node.core.withdrawal import IDENTITY_CORRECTED, RETRACTED, SUPERSEDED, WithdrawalState
 from node.errors import LeaseLost
 from node.store import schema
+from node.store.claims import instance_of
 from node.store.database import Database
 from node.store.events import tell
 from node.store.outbox import DELIVER, owed, put, remove
+from node.store.takeback import begun, take_back_superseded
 
 DELIVERY = schema.delivery
-SUPERSEDED = "SUPERSEDED"
-"""Reason of a delivery that must not be owed again: the destination would get an older result."""
-FINAL = (SUPERSEDED, IDENTITY_CORRECTED)
+FINAL = (SUPERSEDED, IDENTITY_CORRECTED, RETRACTED)
 """Reasons of parked deliveries that nobody can owe again."""
 
 
@@ -39,17 +39,19 @@ class DeliveryStore:
     def claim(self) -> DeliveryClaim | None:
         """Take the delivery that is due longest; None when nothing is due.
 
-        None to a destination that is to take back another result of the same study before.
+        None to a destination that is to take back what it has of the same study as another patient's before.
 
         Raises
         ------
         OutOfResources
             The database could not be written.
         """
+        result = schema.result_set
+        made = (result.c.report, result.c.job_id, result.c.profile)
         with self._database.transaction() as (connection, now):
             row = connection.execute(
-                select(DELIVERY, schema.result_set.c.study_instance_uid, schema.result_set.c.report)
-                .join(schema.result_set)
+                select(DELIVERY, result.c.study_instance_uid, *made)
+                .join(result)
                 .where(owed(DELIVERY, now), ~_waits())
                 .order_by(DELIVERY.c.due_at)
                 .limit(1)
@@ -79,7 +81,7 @@ class DeliveryStore:
             Another worker holds the delivery.
         """
         with self._database.transaction() as (connection, now):
-            _held(connection, claim, update(DELIVERY).values(lease_until=now + self._lease_s))
+            held(connection, claim, update(DELIVERY).values(lease_until=now + self._lease_s))
 
     def progress(self, claim: DeliveryClaim, sop_instance_uid: str, state: InstanceState) -> None:
         """Record how far one object is; durable on return.
@@ -94,7 +96,7 @@ class DeliveryStore:
             table.c.sop_instance_uid == sop_instance_uid
         )
         with self._database.transaction() as (connection, now):
-            _held(connection, claim, update(DELIVERY).values(lease_until=now + self._lease_s))
+            held(connection, claim, update(DELIVERY).values(lease_until=now + self._lease_s))
             before = InstanceState(
                 connection.execute(select(table.c.state).where(key)).scalar_one()
             )
@@ -103,7 +105,7 @@ class DeliveryStore:
     def finish(
         self, claim: DeliveryClaim, state: DeliveryState, receipt: Mapping[str, Any]
     ) -> None:
-        """Record what the destination answered.
+        """Record what the destination answered; a result that this one takes the place of goes from there.
 
         Raises
         ------
@@ -113,12 +115,13 @@ class DeliveryStore:
         with self._database.transaction() as (connection, now):
             values = {"state": move(DeliveryState.OWED, state), "receipt": dict(receipt)}
             ended = {"ended_at": now, "lease_until": None, "reason": None, "detail": None}
-            _held(connection, claim, update(DELIVERY).values(**values, **ended))
+            held(connection, claim, update(DELIVERY).values(**values, **ended))
             remark = receipt.get("remark")
             detail = f"{claim.destination}: {len(receipt['references'])} objects" + (
                 f", {remark}" if remark else ""
             )
             tell(connection, now, claim.study_instance_uid, f"delivery {state.lower()}", detail)
+            take_back_superseded(connection, now, claim.delivery_id)
 
     def park(self, claim: DeliveryClaim, reason: str, detail: str) -> None:
         """Stop trying, with a reason code; `owe_again` owes it again.
@@ -131,7 +134,7 @@ class DeliveryStore:
         with self._database.transaction() as (connection, now):
             values = {"state": move(DeliveryState.OWED, DeliveryState.PARKED), "ended_at": now}
             words = {"reason": reason, "detail": detail[:1024], "lease_until": None}
-            _held(connection, claim, update(DELIVERY).values(**values, **words))
+            held(connection, claim, update(DELIVERY).values(**values, **words))
             told = f"{claim.destination}: {reason}: {detail}"
             tell(connection, now, claim.study_instance_uid, "delivery parked", told)
 
@@ -145,7 +148,7 @@ class DeliveryStore:
         """
         with self._database.transaction() as (connection, now):
             values = {"due_at": now + after_s, "lease_until": None, "reason": reason}
-            _held(connection, claim, update(DELIVERY).values(transaction_uid=None, **values))
+            held(connection, claim, update(DELIVERY).values(transaction_uid=None, **values))
             put(connection, DELIVER, claim.delivery_id, now + after_s)
             detail = f"{claim.destination}: {reason}, again in {after_s:.0f} s"
             tell(connection, now, claim.study_instance_uid, "delivery postponed", detail)
@@ -158,6 +161,8 @@ class DeliveryStore:
         OutOfResources
             The database could not be written.
         """
+        result = schema.result_set
+        current = select(result.c.result_set_id).where(result.c.state == ResultState.CURRENT)
         with self._database.transaction() as (connection, now):
             changed = connection.execute(
                 update(DELIVERY)
@@ -165,6 +170,7 @@ class DeliveryStore:
                     DELIVERY.c.delivery_id == delivery_id,
                     DELIVERY.c.state == DeliveryState.PARKED,
                     DELIVERY.c.reason.not_in(FINAL),
+                    DELIVERY.c.result_set_id.in_(current),
                 )
                 .values(
                     state=move(DeliveryState.PARKED, DeliveryState.OWED),
@@ -188,16 +194,12 @@ def park_superseded(connection: Connection, now: float, result_set_ids: Sequence
     list of str
         The destinations that are spared an older result after, or beside, the newer one.
     """
-    sent = schema.delivery_instance
-    begun = select(sent.c.delivery_id).where(
-        sent.c.delivery_id == DELIVERY.c.delivery_id, sent.c.state != InstanceState.OWED
-    )
     rows = connection.execute(
         select(DELIVERY.c.delivery_id, DELIVERY.c.destination).where(
             DELIVERY.c.result_set_id.in_(result_set_ids),
             DELIVERY.c.state == DeliveryState.OWED,
             or_(DELIVERY.c.lease_until.is_(None), DELIVERY.c.lease_until < now),
-            ~begun.exists(),
+            ~begun(),
         )
     ).all()
     state = move(DeliveryState.OWED, DeliveryState.PARKED)
@@ -217,6 +219,7 @@ def _waits() -> ColumnElement[bool]:
         select(wrong.c.withdrawal_id)
         .where(
             wrong.c.state == WithdrawalState.OWED,
+            wrong.c.cause == IDENTITY_CORRECTED,
             wrong.c.destination == DELIVERY.c.destination,
             wrong.c.study_instance_uid == schema.result_set.c.study_instance_uid,
         )
@@ -229,7 +232,14 @@ def _lost_leases(row: Row[Any]) -> int:
     return int(row.lost_leases + (row.lease_until is not None))
 
 
-def _held(connection: Connection, claim: DeliveryClaim, change: Update) -> None:
+def held(connection: Connection, claim: DeliveryClaim, change: Update) -> None:
+    """Change a delivery while it is held under a claim.
+
+    Raises
+    ------
+    LeaseLost
+        Another worker holds it, or it is over.
+    """
     changed = connection.execute(
         change.where(
             DELIVERY.c.delivery_id == claim.delivery_id,
@@ -255,6 +265,8 @@ def _claim(connection: Connection, row: Row[Any], transaction_uid: str) -> Deliv
         delivery_id=row.delivery_id,
         transaction_uid=transaction_uid,
         result_set_id=row.result_set_id,
+        job_id=row.job_id,
+        profile=row.profile,
         study_instance_uid=row.study_instance_uid,
         destination=row.destination,
         attempt=row.attempts + 1,
@@ -262,15 +274,7 @@ def _claim(connection: Connection, row: Row[Any], transaction_uid: str) -> Deliv
         report=row.report,
         instances=tuple(
             (
-                ResultInstance(
-                    sop_instance_uid=item.sop_instance_uid,
-                    sop_class_uid=item.sop_class_uid,
-                    series_instance_uid=item.series_instance_uid,
-                    transfer_syntax_uid=item.transfer_syntax_uid,
-                    kind=item.kind,
-                    path=item.path,
-                    digest=item.digest,
-                ),
+                instance_of(item),
                 InstanceState(item.state),
             )
             for item in items

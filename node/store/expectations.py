@@ -8,9 +8,9 @@ from node.core.expectation import Due, Expected, JobStanding, Judgement, Newcome
 from node.core.job import JobState, Readiness
 from node.store import schema
 from node.store.database import Database
+from node.store.deadlines import deadline_at
 from node.store.events import tell
 from node.store.index import stored_series
-from node.store.joined import deadline_at
 
 EXPECTATION, SERIES, JOB = schema.expectation, schema.series, schema.job
 FEW = 500

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, Update, func, insert, select, update
+from sqlalchemy import Connection, Update, select, update
 
 from node.core.choice import Decision
 from node.core.identifiers import new_uid
@@ -23,19 +23,19 @@ from node.core.job import (
 from node.core.study import SeriesOfStudy, StoredSeries
 from node.errors import LeaseLost
 from node.store import schema
+from node.store.claims import claim_of
 from node.store.corrections import in_question, still_to_get
 from node.store.database import Database
 from node.store.decisions import decide
 from node.store.events import tell
-from node.store.joined import deadline_at, join
+from node.store.joined import join
+from node.store.orders import DETAIL, create
 from node.store.outbox import ANALYSE, owed, put, remove
 from node.store.overtaken import overtake
-from node.store.results import insert_result, owe_delivery, same_question, supersede
+from node.store.results import insert_result, owe_delivery, supersede
 from node.store.siblings import series_of_study
 
 JOB = schema.job
-DETAIL = 1024
-"""Characters that are kept of a reason in words: a gate's report can be longer than its column."""
 
 
 class JobStore:
@@ -116,7 +116,7 @@ class JobStore:
         overtake(
             connection, now, same_question, "more of the series arrived before the job was done"
         )
-        _create(connection, now, replace(asked, destinations=tuple(destinations)))
+        create(connection, now, replace(asked, destinations=tuple(destinations)))
 
     def unprepared(self) -> list[Claim]:
         """Return jobs whose inputs are INCOMPLETE and due to be prepared; their Transaction UID is empty."""
@@ -128,7 +128,7 @@ class JobStore:
                     JOB.c.due_at <= now,
                 )
             ).all()
-            return [_claim(connection, row, "", row.preparations + 1) for row in rows]
+            return [claim_of(connection, row, "", row.preparations + 1) for row in rows]
 
     def prepared(self, job_id: str, readiness: Readiness, context: Mapping[str, Any]) -> None:
         """Store a job's context and ring for it; nothing happens when it was prepared before.
@@ -207,7 +207,7 @@ class JobStore:
             again = "" if row.state == JobState.SCHEDULED else ", the lease before had ended"
             detail = f"{row.model} {row.version}, attempt {row.attempts + 1}{again}"
             tell(connection, now, row.study_instance_uid, "claimed", detail)
-            return _claim(connection, row, transaction_uid, row.attempts + 1)
+            return claim_of(connection, row, transaction_uid, row.attempts + 1)
 
     def renew(self, claim: Claim) -> None:
         """Prolong the lease.
@@ -220,25 +220,31 @@ class JobStore:
         with self._database.transaction() as (connection, now):
             _held(connection, claim, update(JOB).values(lease_until=now + self._lease_s))
 
-    def publish(self, claim: Claim, result_set: ResultSet) -> None:
-        """Complete the job: result set, deliveries and their outbox rows, in one transaction.
+    def publish(self, claim: Claim, *result_sets: ResultSet) -> None:
+        """Complete the job: its result in each form, deliveries and their outbox rows, in one transaction.
+
+        Whoever is to have the result and is named by no set gets the first one: a rule may have joined the job
+        while it ran.
 
         Raises
         ------
         LeaseLost
             Another worker holds the job, or it is over; nothing was written.
         """
+        first = result_sets[0]
+        made_for = {name: one for one in result_sets for name in one.destinations}
         with self._database.transaction() as (connection, now):
             _end(connection, now, claim, JobState.COMPLETED)
             supersede(connection, now, claim)
-            insert_result(connection, now, claim, result_set)
+            for result_set in result_sets:
+                insert_result(connection, now, claim, result_set)
             destinations = _destinations(connection, claim.job_id)
             for destination in destinations:
-                owe_delivery(connection, now, result_set, destination)
+                owe_delivery(connection, now, made_for.get(destination, first), destination)
             if not destinations:
                 why = "neither the rule nor the source's results_to names a peer"
                 tell(connection, now, claim.study_instance_uid, "no destination", why)
-            detail = f"{claim.model} {claim.version} on {result_set.server}"
+            detail = f"{claim.model} {claim.version} on {first.server}"
             tell(connection, now, claim.study_instance_uid, "results stored", detail)
 
     def cancel(self, claim: Claim, reason: str, detail: str) -> None:
@@ -288,90 +294,7 @@ def _study(connection: Connection, job_id: str) -> str:
     )
 
 
-def _create(connection: Connection, now: float, request: JobRequest) -> None:
-    reason, detail = request.canceled or (None, None)
-    connection.execute(
-        insert(JOB).values(
-            job_id=request.job_id,
-            study_instance_uid=request.study_instance_uid,
-            series_instance_uid=request.series_instance_uid,
-            model=request.model,
-            version=request.version,
-            rule=request.rule,
-            digest=request.digest,
-            request=request.request,
-            priority=request.priority,
-            destinations=list(request.destinations),
-            evidence=dict(request.evidence),
-            state=JobState.CANCELED if request.canceled else JobState.SCHEDULED,
-            readiness=Readiness.UNAVAILABLE if request.canceled else Readiness.INCOMPLETE,
-            reason=reason,
-            detail=detail and detail[:DETAIL],
-            due_at=now,
-            created_at=now,
-            deadline_at=deadline_at(connection, request.study_instance_uid, request.deadline_s),
-            ended_at=now if request.canceled else None,
-        )
-    )
-    connection.execute(
-        insert(schema.job_input),
-        [
-            {"job_id": request.job_id, "sop_instance_uid": uid, "input": name}
-            for name, uids in request.inputs.items()
-            for uid in uids
-        ],
-    )
-    if request.canceled:
-        tell(connection, now, request.study_instance_uid, "job canceled", f"{reason}: {detail}")
-    else:
-        detail = f"{request.model} {request.version} by rule {request.rule}"
-        tell(connection, now, request.study_instance_uid, "job scheduled", detail)
-
-
-def _claim(connection: Connection, row: Row[Any], transaction_uid: str, attempt: int) -> Claim:
-    study, series = schema.study, schema.series
-    source = connection.execute(
-        select(study.c.facts, series.c.identity, series.c.peer)
-        .join(series, study.c.study_instance_uid == row.study_instance_uid)
-        .where(series.c.series_instance_uid == row.series_instance_uid)
-    ).one()
-    files = connection.execute(
-        select(schema.job_input.c.input, schema.instance.c.path)
-        .join(
-            schema.instance,
-            schema.instance.c.sop_instance_uid == schema.job_input.c.sop_instance_uid,
-        )
-        .where(schema.job_input.c.job_id == row.job_id)
-        .order_by(schema.instance.c.sop_instance_uid)
-    ).all()
-    by_input: dict[str, list[str]] = {}
-    for name, path in files:
-        by_input.setdefault(name, []).append(path)
-    earlier = connection.execute(
-        select(func.count()).select_from(schema.result_set).where(same_question(row))
-    ).scalar_one()
-    return Claim(
-        job_id=row.job_id,
-        transaction_uid=transaction_uid,
-        study_instance_uid=row.study_instance_uid,
-        series_instance_uid=row.series_instance_uid,
-        peer=source.peer,
-        model=row.model,
-        version=row.version,
-        request=row.request,
-        revision=earlier,
-        attempt=attempt,
-        lost_leases=row.lost_leases + (row.state == JobState.IN_PROGRESS),
-        files={name: tuple(paths) for name, paths in by_input.items()},
-        context=row.context or {},
-        identity={**source.facts, **source.identity},
-        evidence=row.evidence,
-        destinations=tuple(row.destinations),
-    )
-
-
 def _destinations(connection: Connection, job_id: str) -> Sequence[str]:
-    """Return where a result goes now: a rule may have joined the job while it ran."""
     question = select(JOB.c.destinations).where(JOB.c.job_id == job_id)
     found: Sequence[str] = connection.execute(question).scalar_one()
     return found

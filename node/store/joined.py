@@ -5,9 +5,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
-from node.core.job import JobRequest, JobState, ResultInstance, ResultSet, ResultState
+from node.core.job import JobRequest, JobState, ResultSet, ResultState
 from node.store import schema
+from node.store.claims import instance_of
 from node.store.corrections import still_to_get
+from node.store.deadlines import deadline_at
 from node.store.events import tell
 from node.store.results import owe_delivery
 
@@ -59,23 +61,14 @@ def _deadline(connection: Connection, request: JobRequest) -> float | None:
     return deadline_at(connection, request.study_instance_uid, request.deadline_s)
 
 
-def deadline_at(
-    connection: Connection, study_instance_uid: str, deadline_s: float | None
-) -> float | None:
-    """Return when a deadline is over that began with the study's first instance; None without one."""
-    if deadline_s is None:
-        return None
-    table = schema.study
-    first_at = connection.execute(
-        select(table.c.first_at).where(table.c.study_instance_uid == study_instance_uid)
-    ).scalar_one()
-    return float(first_at) + deadline_s
-
-
 def _owe(connection: Connection, now: float, job: Row[Any], destinations: list[str]) -> None:
     result, instance = schema.result_set, schema.result_instance
     current = connection.execute(
-        select(result).where(result.c.job_id == job.job_id, result.c.state == ResultState.CURRENT)
+        select(result).where(
+            result.c.job_id == job.job_id,
+            result.c.state == ResultState.CURRENT,
+            result.c.position == 0,  # who delivers it makes another form of it where one is wanted
+        )
     ).all()
     for row in current:
         objects = connection.execute(
@@ -86,7 +79,7 @@ def _owe(connection: Connection, now: float, job: Row[Any], destinations: list[s
         made = ResultSet(
             result_set_id=row.result_set_id,
             profile=row.profile,
-            instances=tuple(_instance(one) for one in objects),
+            instances=tuple(instance_of(one) for one in objects),
             report=row.report,
             picture=row.picture,
             seconds=row.seconds,
@@ -94,15 +87,3 @@ def _owe(connection: Connection, now: float, job: Row[Any], destinations: list[s
         )
         for destination in destinations:
             owe_delivery(connection, now, made, destination)
-
-
-def _instance(row: Row[Any]) -> ResultInstance:
-    return ResultInstance(
-        sop_instance_uid=row.sop_instance_uid,
-        sop_class_uid=row.sop_class_uid,
-        series_instance_uid=row.series_instance_uid,
-        transfer_syntax_uid=row.transfer_syntax_uid,
-        kind=row.kind,
-        path=row.path,
-        digest=row.digest,
-    )

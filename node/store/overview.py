@@ -48,7 +48,7 @@ class Overview:
         )
 
     def jobs(self, study_instance_uid: str | None = None, limit: int = 100) -> list[Row]:
-        """Return the newest jobs, of one study or of all, with the result they made."""
+        """Return the newest jobs, of one study or of all, with the first form of the result they made."""
         job, result = schema.job, schema.result_set
         question = (
             select(
@@ -59,7 +59,7 @@ class Overview:
                 result.c.seconds,
                 result.c.server,
             )
-            .outerjoin(result, result.c.job_id == job.c.job_id)
+            .outerjoin(result, (result.c.job_id == job.c.job_id) & (result.c.position == 0))
             .order_by(job.c.created_at.desc())
             .limit(limit)
         )
@@ -76,7 +76,13 @@ class Overview:
         """Return the newest deliveries, of one study or of all."""
         delivery, result = schema.delivery, schema.result_set
         question = (
-            select(delivery, result.c.study_instance_uid, result.c.job_id)
+            select(
+                delivery,
+                result.c.study_instance_uid,
+                result.c.job_id,
+                result.c.profile,
+                result.c.state.label("result_state"),
+            )
             .join(result)
             .order_by(delivery.c.created_at.desc())
             .limit(limit)
@@ -99,6 +105,27 @@ class Overview:
         columns = [column for column in table.c if column.name not in {"listed", "failures"}]
         question = select(*columns).order_by(table.c.asked_at.desc()).limit(limit)
         return self._rows(question)
+
+    def results(self, study_instance_uid: str) -> list[Row]:
+        """Return the result sets of a study, each form of a result by itself, the newest first."""
+        table, number = schema.result_set, schema.series_number
+        columns = (
+            table.c.result_set_id,
+            table.c.job_id,
+            table.c.model,
+            table.c.profile,
+            table.c.state,
+            table.c.reason,
+            table.c.created_at,
+            number.c.first_number,
+        )
+        given = (number.c.job_id == table.c.job_id) & (number.c.profile == table.c.profile)
+        return self._rows(
+            select(*columns)
+            .outerjoin(number, given)
+            .where(table.c.study_instance_uid == study_instance_uid)
+            .order_by(table.c.created_at.desc(), table.c.position)
+        )
 
     def result_instances(self, result_set_id: str) -> list[Row]:
         """Return the objects of a result set, in the order of delivery."""
@@ -162,6 +189,7 @@ class Overview:
         tables = {
             "series": schema.series.c.state,
             "jobs": schema.job.c.state,
+            "results": schema.result_set.c.state,
             "deliveries": schema.delivery.c.state,
             "withdrawals": schema.withdrawal.c.state,
             "retrievals": schema.retrieval.c.state,

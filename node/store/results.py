@@ -1,8 +1,8 @@
 """Result sets: what a published job leaves behind, written in the transaction that completes it."""
 
-from typing import Any
+from collections.abc import Sequence
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from node.core.job import (
     Claim,
@@ -13,39 +13,26 @@ from node.core.job import (
     move,
 )
 from node.store import schema
+from node.store.claims import same_question
 from node.store.deliveries import park_superseded
 from node.store.events import tell
 from node.store.outbox import DELIVER, put
 
 
-def same_question(row: Row[Any] | Claim) -> Any:
-    """Return the condition under which a result set answers the question of a job, or of its claim."""
-    table = schema.result_set
-    return (
-        (table.c.study_instance_uid == row.study_instance_uid)
-        & (table.c.series_instance_uid == row.series_instance_uid)
-        & (table.c.model == row.model)
-    )
-
-
 def supersede(connection: Connection, now: float, claim: Claim) -> None:
     """Let the result of a claim take the place of the one that was current."""
     table = schema.result_set
-    older = (
-        connection
-        .execute(
-            select(table.c.result_set_id).where(
-                same_question(claim), table.c.state == ResultState.CURRENT
-            )
+    rows = connection.execute(
+        select(table.c.result_set_id, table.c.job_id).where(
+            same_question(claim), table.c.state == ResultState.CURRENT
         )
-        .scalars()
-        .all()
-    )
-    if not older:
+    ).all()
+    if not rows:
         return
+    older = [row.result_set_id for row in rows]
     state = move(ResultState.CURRENT, ResultState.SUPERSEDED)
     connection.execute(update(table).where(table.c.result_set_id.in_(older)).values(state=state))
-    detail = f"{len(older)} earlier result of {claim.model}"
+    detail = f"{len({row.job_id for row in rows})} earlier result of {claim.model}"
     tell(connection, now, claim.study_instance_uid, "result superseded", detail)
     for destination in park_superseded(connection, now, older):
         told = f"{destination}: a newer result takes its place"
@@ -53,7 +40,9 @@ def supersede(connection: Connection, now: float, claim: Claim) -> None:
 
 
 def insert_result(connection: Connection, now: float, claim: Claim, result_set: ResultSet) -> None:
-    """Write a result set and its objects, in the order in which they are delivered."""
+    """Write a result set behind the job's others, and its objects in the order in which they are delivered."""
+    table = schema.result_set
+    before = select(func.count()).select_from(table).where(table.c.job_id == claim.job_id)
     connection.execute(
         insert(schema.result_set).values(
             result_set_id=result_set.result_set_id,
@@ -62,9 +51,11 @@ def insert_result(connection: Connection, now: float, claim: Claim, result_set: 
             series_instance_uid=claim.series_instance_uid,
             model=claim.model,
             profile=result_set.profile,
+            position=connection.execute(before).scalar_one(),
             state=ResultState.CURRENT,
             report=dict(result_set.report),
             picture=result_set.picture,
+            answer=result_set.answer,
             seconds=dict(result_set.seconds),
             server=result_set.server,
             created_at=now,
@@ -104,16 +95,25 @@ def owe_delivery(
             created_at=now,
         )
     )
+    owe_instances(
+        connection, now, delivery_id, [one.sop_instance_uid for one in result_set.instances]
+    )
+    put(connection, DELIVER, delivery_id, now)
+
+
+def owe_instances(
+    connection: Connection, now: float, delivery_id: str, sop_instance_uids: Sequence[str]
+) -> None:
+    """Owe objects as parts of a delivery."""
     connection.execute(
         insert(schema.delivery_instance),
         [
             {
                 "delivery_id": delivery_id,
-                "sop_instance_uid": item.sop_instance_uid,
+                "sop_instance_uid": uid,
                 "state": InstanceState.OWED,
                 "at": now,
             }
-            for item in result_set.instances
+            for uid in sop_instance_uids
         ],
     )
-    put(connection, DELIVER, delivery_id, now)

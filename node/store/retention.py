@@ -47,6 +47,9 @@ OUTPUT = text("""
     UNION ALL
     SELECT 'picture', result_set_id, picture, '' FROM result_set
     WHERE series_instance_uid = :uid AND picture IS NOT NULL
+    UNION ALL
+    SELECT 'answer', result_set_id, answer, '' FROM result_set
+    WHERE series_instance_uid = :uid AND answer IS NOT NULL
 """)
 NEWEST_LINE = text("""
     SELECT max(line) FROM journal
@@ -57,6 +60,7 @@ PLACE = {
     "instance": text("SELECT path FROM instance WHERE sop_instance_uid = :subject"),
     "result": text("SELECT path FROM result_instance WHERE sop_instance_uid = :subject"),
     "picture": text("SELECT picture FROM result_set WHERE result_set_id = :subject"),
+    "answer": text("SELECT answer FROM result_set WHERE result_set_id = :subject"),
 }
 
 

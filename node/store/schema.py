@@ -157,14 +157,42 @@ result_set = Table(
     Column("series_instance_uid", Uid, nullable=False),
     Column("model", String(64), nullable=False),
     Column("profile", String(64), nullable=False),
+    Column("position", Integer, nullable=False, default=0, server_default="0"),
     Column("state", String(16), nullable=False),
+    Column("reason", String(255)),
     Column("report", JSON, nullable=False),
     Column("picture", String(255)),
+    Column("answer", String(255)),
     Column("seconds", JSON, nullable=False),
     Column("server", String(255), nullable=False),
     Column("created_at", Double, nullable=False),
     UniqueConstraint("job_id", "profile"),
+    Index(None, "study_instance_uid"),
 )
+"""`position` counts the forms of one job's result; only the first has `picture` and `answer`. `reason` says why
+it was retracted.
+"""
+
+series_number = Table(
+    "series_number",
+    metadata,
+    Column("study_instance_uid", Uid, primary_key=True),
+    Column("first_number", Integer, primary_key=True),
+    Column("job_id", Key, nullable=False),
+    Column("profile", String(64), nullable=False),
+    UniqueConstraint("job_id", "profile"),
+)
+"""Which ten Series Numbers each result set of a study has; given before its objects are made, and kept."""
+
+accepted_form = Table(
+    "accepted_form",
+    metadata,
+    Column("destination", String(64), primary_key=True),
+    Column("configured", String(64), nullable=False),
+    Column("profile", String(64), nullable=False),
+    Column("at", Double, nullable=False),
+)
+"""The profile that a destination took when it had refused others; `configured` is a digest, see `core.form`."""
 
 result_instance = Table(
     "result_instance",
@@ -406,7 +434,7 @@ tombstone = Table(
 )
 """What retention removed, when and why; triggers forbid UPDATE and DELETE.
 
-`kind` is ``instance`` (its record is gone too), ``result`` or ``picture`` (only the file is gone).
+`kind` is ``instance`` (its record is gone too), ``result``, ``picture`` or ``answer`` (only the file is gone).
 """
 
 housekeeping = Table(

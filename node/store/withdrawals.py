@@ -6,10 +6,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, Update, select, update
 
 from node.core.identifiers import new_uid
-from node.core.job import DeliveryState, move
+from node.core.job import DeliveryState, InstanceState, ResultInstance, move
 from node.core.withdrawal import WithdrawalClaim, WithdrawalState
 from node.errors import LeaseLost
 from node.store import schema
+from node.store.claims import instance_of
 from node.store.database import Database
 from node.store.events import tell
 from node.store.outbox import DELIVER, owed, put, remove
@@ -70,6 +71,9 @@ class WithdrawalStore:
                 lost_leases=lost_leases,
                 report=row.report,
                 receipt=row.given,
+                instances=_left(connection, row.delivery_id),
+                owed_at=row.created_at,
+                identity=_identity(connection, row.study_instance_uid),
             )
 
     def renew(self, claim: WithdrawalClaim) -> None:
@@ -170,6 +174,26 @@ def _due(connection: Connection, now: float) -> Row[Any] | None:
         .order_by(WITHDRAWAL.c.due_at)
         .limit(1)
     ).first()
+
+
+def _left(connection: Connection, delivery_id: str) -> tuple[ResultInstance, ...]:
+    """Return the objects of a delivery that the destination has, or may have."""
+    own, sent = schema.result_instance, schema.delivery_instance
+    rows = connection.execute(
+        select(own)
+        .join(sent, sent.c.sop_instance_uid == own.c.sop_instance_uid)
+        .where(sent.c.delivery_id == delivery_id, sent.c.state != InstanceState.OWED)
+        .order_by(own.c.position)
+    ).all()
+    return tuple(map(instance_of, rows))
+
+
+def _identity(connection: Connection, study_instance_uid: str) -> Mapping[str, Any]:
+    table = schema.study
+    identity: Mapping[str, Any] = connection.execute(
+        select(table.c.identity).where(table.c.study_instance_uid == study_instance_uid)
+    ).scalar_one()
+    return identity
 
 
 def _held(connection: Connection, claim: WithdrawalClaim, change: Update) -> None:

@@ -8,6 +8,7 @@ _SOURCES: tuple[tuple[MetricName, str, str, str], ...] = (
     ("overread_instances_received_total", "counter", "instances", "outcome"),
     ("overread_series", "gauge", "series", "state"),
     ("overread_jobs", "gauge", "jobs", "state"),
+    ("overread_results", "gauge", "results", "state"),
     ("overread_deliveries", "gauge", "deliveries", "state"),
     ("overread_withdrawals", "gauge", "withdrawals", "state"),
     ("overread_series_excluded", "gauge", "excluded", "reason"),

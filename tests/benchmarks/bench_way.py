@@ -10,11 +10,13 @@ import json
 import statistics
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from inference.card import load_all
 from inference.rehearsal import rehearse
 from inference.results.objects import Equipment
+from inference.results.profile import PROFILES
 from inference.server import TritonServer
 from inference.triton import Ports, start
 from node.cli.models import REPOSITORY
@@ -26,14 +28,17 @@ from node.core.study import Arrival, StoredSeries
 from node.demo.modality import images
 from node.dicom.header import read_header
 from node.pipeline.analyse import Bench, analyse_next
+from node.pipeline.forms import Workshop
 from node.pipeline.receive import receive
 from node.pipeline.translate import Source
 from node.store.database import Database
 from node.store.files import FileStore
+from node.store.forms import FormStore
 from node.store.index import IntakeStore
 from node.store.jobs import JobStore
 from node.store.overview import Overview
 from node.worker.hold import holding
+from tests.unit.node.doubles import MemoryForms
 
 BOUND_S = 2.5
 RUNS = 7
@@ -78,9 +83,14 @@ def _runs(root: Path, server: TritonServer) -> list[dict[str, float]]:
     bench = Bench(
         cards=cards,
         server=server,
-        equipment=equipment,
-        uid_root="2.25",
-        source_of=lambda _: Source(default_issuer=None, time_zone=None),
+        workshop=Workshop(
+            equipment=equipment,
+            uid_root="2.25",
+            source_of=lambda _: Source(default_issuer=None, time_zone=None),
+            profiles=PROFILES,
+            wishes={},
+            forms=MemoryForms(),  # each run has a store of its own
+        ),
         lost_leases=3,
     )
     return [_run(root / str(number), bench) for number in range(RUNS)]
@@ -91,6 +101,7 @@ def _run(root: Path, bench: Bench) -> dict[str, float]:
     database = Database(root / "overread.db")
     database.migrate()
     files, jobs = FileStore(root / "files"), JobStore(database, lease_s=60)
+    bench = replace(bench, workshop=replace(bench.workshop, forms=FormStore(database)))
     series = _received(files, IntakeStore(database, "bench"))
     request = _request(series, bench)
     jobs.dispatch(series, [request], ())

@@ -195,6 +195,12 @@ class Store:
         self.jobs.prepared(request.job_id, Readiness.READY, {})
         return request
 
+    def ready_again(self) -> JobRequest:
+        """Bring the job of a series that grew so far that a worker may claim it."""
+        (request,) = self.dispatch()
+        self.jobs.prepared(request.job_id, Readiness.READY, {})
+        return request
+
     def claimed(self) -> Claim:
         claim = self.jobs.claim()
         assert claim is not None

@@ -1,17 +1,21 @@
 """What every destination promises, held on the doubles and on the real peers alike."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from pydicom import dcmread
 
+from inference.uids import derived_uid
 from integrations.archive import ArchiveIndex
 from integrations.destination import Destination
 from integrations.errors import NotVerified, Refused
 from integrations.fhir.client import FhirClient
 from integrations.fhir.destination import FhirDestination
+from integrations.pacs.orthanc import OrthancDeletion
 from integrations.pacs.peer import DicomPeer
 from integrations.pacs.query import DicomArchiveIndex
 from integrations.pacs.storage import StorageDestination
@@ -125,7 +129,7 @@ def test_an_instance_sent_twice_has_one_effect(archive: Archive, tmp_path: Path)
     assert held == [frozenset({one.sop_instance_uid}) for one in instances]
 
 
-def test_an_archive_takes_nothing_back(archive: Archive, tmp_path: Path) -> None:
+def test_an_archive_without_a_way_takes_nothing_back(archive: Archive, tmp_path: Path) -> None:
     of = report()
     receipt = archive.destination.deliver(
         of, write_instances(tmp_path, of), in_doubt=frozenset(), progress=Steps()
@@ -133,6 +137,104 @@ def test_an_archive_takes_nothing_back(archive: Archive, tmp_path: Path) -> None
     with pytest.raises(Refused) as refused:
         archive.destination.withdraw(of, receipt, "IDENTITY-CORRECTED")
     assert refused.value.reason == "NO-WITHDRAWAL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yielding:
+    """An archive that takes results back, and which of them it still gives to whoever looks."""
+
+    destination: Destination
+    shown: Callable[[], set[str]]
+
+
+def _rejected(paths: Sequence[Path]) -> set[str]:
+    """Return what the rejection notes among some objects name (IHE RAD IOCM)."""
+    notes = [one for one in map(dcmread, paths) if one.Modality == "KO"]
+    return {
+        item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        for note in notes
+        for item in note.ContentSequence
+    }
+
+
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("orthanc-delete", marks=pytest.mark.peers),
+        pytest.param("orthanc-iocm", marks=pytest.mark.peers),
+        pytest.param("receiver-iocm", marks=pytest.mark.peers),
+    ]
+)
+def yielding(request: pytest.FixtureRequest, tmp_path: Path) -> Yielding:
+    if request.param == "memory":
+        double = MemoryArchive(withdraws=True)
+        return Yielding(destination=double, shown=lambda: set(double.stored))
+    if request.param == "receiver-iocm":
+        receiver: Receiver = request.getfixturevalue("receiver")
+        peer = DicomPeer(ae_title=receiver.ae_title, host="127.0.0.1", port=receiver.port)
+        return Yielding(
+            destination=StorageDestination(peer, DicomArchiveIndex(peer), notes=derived_uid),
+            shown=lambda: (
+                {uid for uid, path in receiver.stored.items() if _is_result(path)}
+                - _rejected([*receiver.stored.values()])
+            ),
+        )
+    server: Orthanc = request.getfixturevalue("orthanc")
+    peer = DicomPeer(ae_title=server.ae_title, host="127.0.0.1", port=server.dicom_port)
+    deletes = request.param == "orthanc-delete"
+
+    def shown() -> set[str]:
+        paths = server.download(tmp_path / uuid4().hex)
+        return {path.stem for path in paths if _is_result(path)} - _rejected(paths)
+
+    return Yielding(
+        destination=StorageDestination(
+            peer,
+            DicomArchiveIndex(peer),
+            take_back=OrthancDeletion(server.url) if deletes else None,
+            notes=None if deletes else derived_uid,
+        ),
+        shown=shown,
+    )
+
+
+def _is_result(path: Path) -> bool:
+    return bool(dcmread(path).Modality != "KO")
+
+
+@pytest.mark.parametrize("reason", ["SUPERSEDED", "RETRACTED"])
+def test_what_was_delivered_is_taken_back_and_nothing_else(
+    yielding: Yielding, tmp_path: Path, reason: str
+) -> None:
+    wrong, right = report(11), report(12)
+    study = wrong.study
+    right = replace(right, study=study)
+    instances = write_instances(tmp_path, wrong)
+    others = write_instances(tmp_path, right)
+    for of, objects in ((wrong, instances), (right, others)):
+        yielding.destination.deliver(of, objects, in_doubt=frozenset(), progress=Steps())
+    first, second = (
+        yielding.destination.withdraw(
+            wrong, None, reason, instances=instances, owed_at=datetime(2026, 11, 1, tzinfo=UTC)
+        )
+        for _ in range(2)
+    )
+    assert set(first.references) == {one.sop_instance_uid for one in instances}
+    assert first.confirmed
+    assert first.remark is None
+    assert second.remark in {"nothing stood there", "it was withdrawn before"}
+    assert yielding.shown() == {one.sop_instance_uid for one in others}
+
+
+def test_what_never_arrived_is_no_object_to_take_back(yielding: Yielding, tmp_path: Path) -> None:
+    of = report(13)
+    first, second = write_instances(tmp_path, of)
+    nothing = yielding.destination.withdraw(of, None, "RETRACTED", instances=[first, second])
+    assert (nothing.references, nothing.remark) == ((), "nothing stood there")
+    yielding.destination.deliver(of, [first], in_doubt=frozenset(), progress=Steps())
+    part = yielding.destination.withdraw(of, None, "RETRACTED", instances=[first, second])
+    assert part.references == (first.sop_instance_uid,)
+    assert yielding.shown() == set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from integrations.fhir.context import FhirRecord
 from integrations.fhir.destination import FhirDestination
 from integrations.report import Report
 from node.core.job import Readiness
+from node.core.withdrawal import IDENTITY_CORRECTED
 from node.pipeline.deliver import Outlet, deliver_next
 from node.pipeline.records import as_record
 from node.pipeline.withdraw import withdraw_next
@@ -29,6 +30,7 @@ from tests.unit.node.samples import result_set
 
 pytestmark = pytest.mark.peers
 
+CAUSES = frozenset({IDENTITY_CORRECTED})
 OLD, NEW = "MRN-4711", "MRN-4712"
 
 
@@ -89,8 +91,8 @@ class Ward:
         with FhirClient(self.ehr.base_url) as client:
             record = FhirRecord(client, {ISSUER: MRN_SYSTEM})
             destination = FhirDestination(client)
-            outlets = {"ehr": Outlet(destination=destination, record=record, withdraws=True)}
-            while withdraw_next(self.store.withdrawals, outlets, held, 99) or deliver_next(
+            outlets = {"ehr": Outlet(destination=destination, record=record, withdraws=CAUSES)}
+            while withdraw_next(self.store.withdrawals, files, outlets, held, 99) or deliver_next(
                 self.store.deliveries, files, outlets, held, 99
             ):
                 pass

@@ -136,6 +136,7 @@ def running_orthanc(
     modalities: Sequence[Modality] = (),
     forward_to: str | None = None,
     ae_title: str = "ORTHANC",
+    unknown_classes: bool = True,
 ) -> Iterator[Orthanc]:
     """Start an empty Orthanc in `folder`, and end it.
 
@@ -145,6 +146,8 @@ def running_orthanc(
         The DICOM nodes that it knows from the start.
     forward_to
         Name of a modality that gets every instance as soon as it is stored.
+    unknown_classes
+        False: it takes only the SOP classes that its version knows, as it comes from its maker.
     """
     binary = program("Orthanc", "orthanc")
     folder.mkdir(parents=True, exist_ok=True)
@@ -153,7 +156,9 @@ def running_orthanc(
     )
     configuration = folder / "orthanc.json"
     scripts = _forwarding(folder, forward_to) if forward_to else []
-    configuration.write_text(json.dumps(_settings(server, folder, modalities, scripts)))
+    settings = _settings(server, folder, modalities, scripts)
+    settings["UnknownSopClassAccepted"] = unknown_classes
+    configuration.write_text(json.dumps(settings))
     with (folder / "orthanc.log").open("wb") as log:
         process = subprocess.Popen(
             [str(binary), str(configuration)], stdout=log, stderr=subprocess.STDOUT

@@ -153,6 +153,7 @@ def running_receiver(
     ae_title: str = "RECEIVER",
     find: bool = True,
     only_sop_class: str | None = None,
+    refuses: frozenset[str] = frozenset(),
 ) -> Iterator[Receiver]:
     """Start an empty archive on loopback and a free port, and end it.
 
@@ -162,6 +163,8 @@ def running_receiver(
         False leaves out the query service: the archive cannot be asked.
     only_sop_class
         The one storage class to accept; None accepts all that pynetdicom knows.
+    refuses
+        Storage classes that are not accepted.
     """
     (folder / "stored").mkdir(parents=True, exist_ok=True)
     receiver = Receiver(folder=folder, ae_title=ae_title)
@@ -173,7 +176,7 @@ def running_receiver(
     if find:
         entity.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
     classes = [only_sop_class] if only_sop_class else _all_storage_classes()
-    for sop_class in classes:
+    for sop_class in (one for one in classes if one not in refuses):
         entity.add_supported_context(sop_class, list(AllTransferSyntaxes))
     handlers = [(evt.EVT_C_STORE, receiver.on_store), (evt.EVT_C_FIND, receiver.on_find)]
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)

@@ -33,6 +33,10 @@ EXPECTED = text("""
     WHERE picture IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM tombstone t WHERE t.kind = 'picture' AND t.subject = r.result_set_id)
     UNION ALL
+    SELECT answer, NULL, 'answer', result_set_id FROM result_set r
+    WHERE answer IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM tombstone t WHERE t.kind = 'answer' AND t.subject = r.result_set_id)
+    UNION ALL
     SELECT j.path, NULL, CASE j.outcome WHEN 'conflict' THEN 'conflict' ELSE 'former' END,
         j.sop_instance_uid
     FROM journal j
@@ -163,9 +167,9 @@ def _altered(connection: Connection, rows: list[Row[Any]], file: Found) -> Itera
 
 def difference(connection: Connection, row: Row[Any], code: str, what: str) -> Difference:
     """Tell what is wrong with the file of a record, and whose it is."""
-    if row.kind == "result":
+    if row.kind in {"result", "answer"}:
         remedy = "restore the file from a backup; what the destinations have is not touched"
-        return Difference(code=code, where=f"result {row.subject}", what=what, remedy=remedy)
+        return Difference(code=code, where=f"{row.kind} {row.subject}", what=what, remedy=remedy)
     asked = {"uid": row.subject, "conflict": row.kind == "conflict"}
     line = connection.execute(STORED_LINE, asked).scalar()
     return Difference(

@@ -6,10 +6,15 @@ from collections.abc import Iterator
 from tests.unit.docs.pages import ROOT
 
 ROOMS = ("node", "inference", "integrations")
-NOT_OF_THE_NODE = ("node/demo/", "inference/phantoms.py", "testing.py")
-"""Fictional hospitals and patients, and the tests' doubles."""
+NOT_OF_THE_NODE = (
+    "node/demo/",
+    "inference/phantoms.py",
+    "inference/results/profile.py",
+    "testing.py",
+)
+"""Fictional hospitals and patients, words of the configuration, and the tests' doubles."""
 
-PREFIXES = ("DICOMWEB-", "EHR-", "PACS-")
+PREFIXES = ("DICOMWEB-", "EHR-", "ORTHANC-", "PACS-")
 """Codes that end in what the peer answered."""
 
 TAKES_A_REASON = {

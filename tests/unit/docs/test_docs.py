@@ -36,6 +36,8 @@ TABLES: dict[str, type[BaseModel]] = {
     "[[peer]]": settings.Peer,
     "[peer.fhir]": settings.FhirTable,
     "[peer.dicomweb]": settings.DicomwebTable,
+    "[peer.orthanc]": settings.OrthancTable,
+    "[[profile]]": settings.ProfileTable,
     "[[rule]]": settings.RuleTable,
     "[exclude]": settings.ExcludeTable,
 }
@@ -69,12 +71,18 @@ def test_every_setting_has_its_row_with_its_default(table: str) -> None:
 
 
 def test_no_table_of_the_configuration_is_left_out() -> None:
-    names = {f"[{name}]" for name in settings.Settings.model_fields} - {"[peer]", "[rule]"}
+    names = {f"[{name}]" for name in settings.Settings.model_fields} - {
+        "[peer]",
+        "[profile]",
+        "[rule]",
+    }
     assert names | {
         "[listener.tls]",
         "[[peer]]",
         "[peer.fhir]",
         "[peer.dicomweb]",
+        "[peer.orthanc]",
+        "[[profile]]",
         "[[rule]]",
     } == set(TABLES)
 

@@ -35,7 +35,7 @@ def test_a_rehearsal_goes_the_whole_way_and_leaves_no_trace(
     monkeypatch.setattr(gate, "check", check)
     rehearse(brain_card, EQUIPMENT)
     (objects,) = checked
-    assert [item.kind for item in objects] == [Kind.SEG, Kind.SC, Kind.SR]
+    assert [item.kind for item in objects] == [Kind.SEG, Kind.SR]
     assert not list(temporary.iterdir())
 
 

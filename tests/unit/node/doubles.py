@@ -15,6 +15,7 @@ from node.core.job import (
     DeliveryState,
     InstanceState,
     JobRequest,
+    Origin,
     Readiness,
     ResultSet,
 )
@@ -106,6 +107,8 @@ class MemoryJobs:
     failures: dict[str, Exception] = field(default_factory=dict)
     """Raised instead of a call, by its name."""
     published: ResultSet | None = None
+    """The first form of the last result."""
+    forms: tuple[ResultSet, ...] = ()
     of_study: list[SeriesOfStudy] = field(default_factory=list)
     excluded: str | None = None
     decisions: list[Decision] = field(default_factory=list)
@@ -140,9 +143,9 @@ class MemoryJobs:
     def renew(self, claim: Claim) -> None:
         self._call("renew", claim.job_id)
 
-    def publish(self, claim: Claim, result_set: ResultSet) -> None:
+    def publish(self, claim: Claim, *result_sets: ResultSet) -> None:
         self._call("publish", claim.job_id)
-        self.published = result_set
+        self.published, self.forms = result_sets[0], result_sets
 
     def cancel(self, claim: Claim, reason: str, detail: str) -> None:
         self._call("cancel", claim.job_id, reason, detail)
@@ -209,6 +212,41 @@ class MemoryDeliveries:
         if name in self.failures:
             raise self.failures[name]
         self.calls.append((name, *values))
+
+
+@dataclass(kw_only=True)
+class MemoryForms:
+    """`Forms` that gives numbers in the order of asking."""
+
+    calls: list[Call] = field(default_factory=list)
+    numbers: dict[tuple[str, str], int] = field(default_factory=dict)
+    learnt: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Accepted profile, by destination and digest of its configuration."""
+    origins: dict[str, Origin] = field(default_factory=dict)
+    """By job."""
+    there: set[tuple[str, str]] = field(default_factory=set)
+    """Job and profile of the forms that were made before."""
+    failure: Exception | None = None
+    reformed: ResultSet | None = None
+
+    def series_number(self, job_id: str, study_instance_uid: str, profile: str) -> int:
+        return self.numbers.setdefault((job_id, profile), 9000 + 10 * len(self.numbers))
+
+    def origin(self, claim: DeliveryClaim) -> Origin | None:
+        return self.origins.get(claim.job_id)
+
+    def reform(self, claim: DeliveryClaim, result_set: ResultSet) -> bool:
+        if self.failure is not None:
+            raise self.failure
+        self.calls.append(("reform", claim.delivery_id, result_set.profile))
+        self.reformed = result_set
+        return (claim.job_id, result_set.profile) not in self.there
+
+    def accepted(self, destination: str, configured: str) -> str | None:
+        return self.learnt.get((destination, configured))
+
+    def accept(self, destination: str, configured: str, profile: str) -> None:
+        self.learnt[destination, configured] = profile
 
 
 @dataclass(kw_only=True)

@@ -267,6 +267,8 @@ def delivery_claim(report: Mapping[str, Any], **changes: Any) -> DeliveryClaim:
         delivery_id="delivery-1",
         transaction_uid="2.25.901",
         result_set_id="2.25.12",
+        job_id="job-1",
+        profile="generic",
         study_instance_uid=STUDY,
         destination="pacs",
         attempt=1,

@@ -8,16 +8,19 @@ from inference import phantoms
 from inference.card import Card, Input
 from inference.errors import ModelFailed, ServerUnavailable
 from inference.results.objects import Equipment
+from inference.results.profile import PROFILES
 from inference.selection import Selection
 from inference.testing import ThresholdServer
 from node.clock import SetClock
+from node.core.form import Wish
 from node.core.job import Claim
 from node.core.pictures import KEY_SLICES, OVERLAY, key_slice
 from node.errors import LeaseLost, OutOfResources
-from node.pipeline.analyse import FIRST_SERIES_NUMBER, Bench, analyse_next
+from node.pipeline.analyse import ANSWER, Bench, analyse_next
+from node.pipeline.forms import Workshop
 from node.pipeline.records import from_record
 from node.pipeline.translate import Source
-from tests.unit.node.doubles import MemoryFiles, MemoryJobs, held
+from tests.unit.node.doubles import MemoryFiles, MemoryForms, MemoryJobs, held
 from tests.unit.node.samples import PATIENT, claim
 
 SHAPE = (8, 16, 16)
@@ -45,6 +48,20 @@ def files(tmp_path: Path) -> MemoryFiles:
     return MemoryFiles(root=tmp_path)
 
 
+def workshop(**changes: Any) -> Workshop:
+    stands = Workshop(
+        equipment=Equipment(
+            model_name="Overread", device_serial_number="1", software_versions=("0",)
+        ),
+        uid_root="2.25",
+        source_of=lambda _: Source(default_issuer=None, time_zone="UTC"),
+        profiles=PROFILES,
+        wishes={},
+        forms=MemoryForms(),
+    )
+    return replace(stands, **changes)
+
+
 def bench(card: Card, **changes: Any) -> Bench:
     anything = replace(
         card, inputs=(Input(name="volume", select=Selection()),), spacing_mm=(4, 4, 4)
@@ -52,11 +69,7 @@ def bench(card: Card, **changes: Any) -> Bench:
     stands = Bench(
         cards={card.key: anything},
         server=ThresholdServer(),
-        equipment=Equipment(
-            model_name="Overread", device_serial_number="1", software_versions=("0",)
-        ),
-        uid_root="2.25",
-        source_of=lambda _: Source(default_issuer=None, time_zone="UTC"),
+        workshop=workshop(),
         lost_leases=5,
     )
     return replace(stands, **changes)
@@ -81,13 +94,15 @@ def test_results_are_kept_then_published_then_drawn(
     assert run(jobs, files, bench(brain_card))
     kept = ["keep_result"] * 3
     assert names(files.calls) == ["renew", *kept, "publish", *kept]
+    assert files.calls[1] == ("keep_result", ball.transaction_uid, ANSWER)
     drawn = [call[2] for call in files.calls[-3:]]
     assert drawn == [OVERLAY, key_slice(1), KEY_SLICES]
     made = jobs.published
     assert made is not None
-    assert [one.kind for one in made.instances] == ["SEG", "SC", "SR"]
+    assert [one.kind for one in made.instances] == ["SEG", "SR"]
     assert made.result_set_id == made.instances[-1].sop_instance_uid
     assert made.picture == f"results/{ball.transaction_uid}/{OVERLAY}"
+    assert made.answer == f"results/{ball.transaction_uid}/{ANSWER}"
     assert made.server == ThresholdServer().name
     report = from_record(made.report)
     assert report.study.patient.patient_id == PATIENT["PatientID"]
@@ -107,7 +122,6 @@ def test_a_revision_has_series_of_its_own(
         made.append([one.series_instance_uid for one in jobs.published.instances])
     assert made[0] == made[1]
     assert not set(made[0]) & set(made[2])
-    assert FIRST_SERIES_NUMBER == 9000
 
 
 def test_images_of_another_patient_are_not_analysed(
@@ -213,8 +227,8 @@ def test_a_picture_that_cannot_be_drawn_takes_nothing_back(
     files: MemoryFiles, ball: Claim, brain_card: Card, error: Exception
 ) -> None:
     class Jobs(MemoryJobs):
-        def publish(self, claim: Claim, result_set: Any) -> None:
-            super().publish(claim, result_set)
+        def publish(self, claim: Claim, *result_sets: Any) -> None:
+            super().publish(claim, *result_sets)
             files.failure = error
 
     jobs = Jobs(owed=[ball])
@@ -231,3 +245,49 @@ def test_a_bug_is_not_swallowed_and_writes_nothing(
     with pytest.raises(ZeroDivisionError):
         run(jobs, files, bench(brain_card))
     assert names(jobs.calls) == ["renew"]  # the lease ends, and the job is claimed again
+
+
+def test_each_archive_gets_its_form_and_everybody_else_the_first(
+    files: MemoryFiles, ball: Claim, brain_card: Card
+) -> None:
+    wishes = {
+        "pacs": Wish(names=("ohif", "pictures"), configured="1"),
+        "store": Wish(names=("ohif",), configured="2"),
+        "viewer": Wish(names=("pictures",), configured="3"),
+    }
+    jobs = MemoryJobs(owed=[replace(ball, destinations=("ehr", "pacs", "viewer", "store"))])
+    assert run(jobs, files, bench(brain_card, workshop=workshop(wishes=wishes)))
+    assert [(one.profile, one.destinations) for one in jobs.forms] == [
+        ("ohif", ("pacs", "store", "ehr")),
+        ("pictures", ("viewer",)),
+    ]
+    first, second = jobs.forms
+    assert (second.answer, second.picture) == (None, None)
+    assert from_record(first.report).result_set_uid != from_record(second.report).result_set_uid
+    series = [{one.series_instance_uid for one in form.instances} for form in jobs.forms]
+    assert not series[0] & series[1]
+
+
+def test_a_form_that_was_learnt_is_made_first_while_it_is_among_those_that_are_configured(
+    files: MemoryFiles, ball: Claim, brain_card: Card
+) -> None:
+    wishes = {"pacs": Wish(names=("ohif", "pictures"), configured="1")}
+    made = []
+    for key, learnt in (
+        (("pacs", "1"), "pictures"),
+        (("pacs", "0"), "pictures"),
+        (("pacs", "1"), "x"),
+    ):
+        forms = MemoryForms(learnt={key: learnt})
+        jobs = MemoryJobs(owed=[replace(ball, destinations=("pacs",))])
+        run(jobs, files, bench(brain_card, workshop=workshop(wishes=wishes, forms=forms)))
+        made.append([one.profile for one in jobs.forms])
+    assert made == [["pictures"], ["ohif"], ["ohif"]]
+
+
+def test_a_result_without_destinations_is_made_all_the_same(
+    files: MemoryFiles, ball: Claim, brain_card: Card
+) -> None:
+    jobs = MemoryJobs(owed=[replace(ball, destinations=())])
+    run(jobs, files, bench(brain_card))
+    assert [(one.profile, one.destinations) for one in jobs.forms] == [("generic-pacs", ())]

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from node.pipeline.deliver import Outlet
 from node.pipeline.records import as_record
 from node.pipeline.withdraw import withdraw_next
 from tests.unit.integrations.samples import REPORT
-from tests.unit.node.doubles import MemoryWithdrawals, held
+from tests.unit.node.doubles import MemoryFiles, MemoryWithdrawals, held
 from tests.unit.node.samples import STUDY
 
 RECEIPT = {"references": ["DiagnosticReport/1"], "confirmed": True, "remark": None}
@@ -34,10 +35,13 @@ def owed(**changes: Any) -> MemoryWithdrawals:
 
 
 def run(
-    withdrawals: MemoryWithdrawals, destination: Destination, *, withdraws: bool = True
+    withdrawals: MemoryWithdrawals,
+    destination: Destination,
+    *,
+    causes: frozenset[str] = frozenset({IDENTITY_CORRECTED}),
 ) -> bool:
-    outlets = {"ehr": Outlet(destination=destination, withdraws=withdraws)}
-    return withdraw_next(withdrawals, outlets, held, 3)
+    outlets = {"ehr": Outlet(destination=destination, withdraws=causes)}
+    return withdraw_next(withdrawals, MemoryFiles(root=Path("/nowhere")), outlets, held, 3)
 
 
 def standing(*failures: IntegrationError | None) -> MemoryReports:
@@ -67,7 +71,7 @@ def test_what_never_arrived_is_withdrawn() -> None:
 
 def test_an_archive_corrects_what_it_holds() -> None:
     withdrawals = owed()
-    run(withdrawals, MemoryArchive(), withdraws=False)
+    run(withdrawals, MemoryArchive(), causes=frozenset())
     assert withdrawals.calls[-1] == ("finish", "w-1", WithdrawalState.KEPT, None)
 
 

@@ -197,6 +197,7 @@ def test_every_metric_of_the_closed_list_is_exposed() -> None:
         "instances",
         "series",
         "jobs",
+        "results",
         "deliveries",
         "withdrawals",
         "announced",

@@ -1,0 +1,100 @@
+"""The destinations as a worker knows them: what takes results, in which forms, and what takes them back."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from node.bootstrap.forms import wish, workshop
+from node.bootstrap.models import cards
+from node.bootstrap.reach import archive_index, auth_of, dicom_peer, fhir_client, record
+from node.bootstrap.state import files
+from node.core.withdrawal import IDENTITY_CORRECTED, RETRACTED, SUPERSEDED
+from node.settings import Peer, Settings
+
+if TYPE_CHECKING:
+    from integrations.pacs.storage import StorageDestination, TakeBack
+    from node.core.job import DeliveryClaim
+    from node.pipeline.deliver import OtherForms, Outlet
+    from node.pipeline.reform import Reformer
+    from node.store.database import Database
+
+
+def outlets(settings: Settings, opened: "Database") -> "dict[str, Outlet]":
+    """Wire every destination, by its name.
+
+    Raises
+    ------
+    SettingsInvalid
+        A peer's token is not in the environment.
+    """
+    return {
+        peer.name: _outlet(settings, peer, opened)
+        for peer in settings.peer
+        if peer.roles & {"archive", "ehr"}
+    }
+
+
+def _outlet(settings: Settings, peer: Peer, opened: "Database") -> "Outlet":
+    from node.pipeline.deliver import Outlet
+
+    if "ehr" in peer.roles:
+        from integrations.fhir.destination import FhirDestination
+
+        # an older report stands in the record beside the newer one
+        return Outlet(
+            destination=FhirDestination(fhir_client(peer)),
+            record=record(peer),
+            withdraws=frozenset({IDENTITY_CORRECTED, RETRACTED}),
+        )
+    # what is another patient's by now is the archive's to correct, and superseded where it is made anew
+    withdraws = frozenset({SUPERSEDED, RETRACTED}) if peer.withdrawal != "none" else frozenset()
+    return Outlet(
+        destination=_archive(settings, peer),
+        withdraws=withdraws,
+        forms=_other_forms(settings, peer, opened),
+    )
+
+
+def _archive(settings: Settings, peer: Peer) -> "StorageDestination":
+    from inference.uids import derived_uid
+    from integrations.pacs.storage import StorageDestination
+
+    notes = partial(derived_uid, root=settings.node.uid_root)
+    return StorageDestination(
+        dicom_peer(settings, peer),
+        archive_index(settings, peer),
+        take_back=_deletion(peer),
+        notes=notes if peer.withdrawal == "iocm" else None,
+    )
+
+
+def _deletion(peer: Peer) -> "TakeBack | None":
+    if peer.withdrawal != "delete" or peer.orthanc is None:
+        return None
+    from integrations.pacs.orthanc import OrthancDeletion
+
+    auth = auth_of(peer, peer.orthanc.token_env)
+    return OrthancDeletion(peer.orthanc.url, auth=auth, read_timeout_s=peer.orthanc.timeout_s)
+
+
+def _other_forms(settings: Settings, peer: Peer, opened: "Database") -> "OtherForms":
+    from node.pipeline.deliver import OtherForms
+    from node.store.forms import FormStore
+
+    wanted, forms = wish(settings, peer), FormStore(opened)
+
+    def owe(claim: "DeliveryClaim", profile: str) -> bool:
+        return _reformer(settings, opened).owe(claim, profile)
+
+    def learn(profile: str) -> None:
+        forms.accept(peer.name, wanted.configured, profile)
+
+    return OtherForms(names=wanted.names, owe=owe, learn=learn)
+
+
+def _reformer(settings: Settings, opened: "Database") -> "Reformer":
+    # wired when it is needed, which is once for an archive: highdicom takes a second to import
+    from node.pipeline.reform import Reformer
+
+    return Reformer(
+        cards=cards(settings), workshop=workshop(settings, opened), files=files(settings)
+    )

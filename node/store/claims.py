@@ -1,0 +1,105 @@
+"""Jobs as a worker sees them, with all that he needs of study, series and earlier results."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from node.core.form import EarlierReport
+from node.core.job import Claim, JobState, ResultInstance, ResultState
+from node.store import schema
+
+REPORT = "SR"
+"""Kind of the object that names its predecessors."""
+
+
+def same_question(row: Row[Any] | Claim) -> Any:
+    """Return the condition under which a result set answers the question of a job, or of its claim."""
+    table = schema.result_set
+    return (
+        (table.c.study_instance_uid == row.study_instance_uid)
+        & (table.c.series_instance_uid == row.series_instance_uid)
+        & (table.c.model == row.model)
+    )
+
+
+def instance_of(row: Row[Any]) -> ResultInstance:
+    """Return a result object as it is on record."""
+    return ResultInstance(
+        sop_instance_uid=row.sop_instance_uid,
+        sop_class_uid=row.sop_class_uid,
+        series_instance_uid=row.series_instance_uid,
+        transfer_syntax_uid=row.transfer_syntax_uid,
+        kind=row.kind,
+        path=row.path,
+        digest=row.digest,
+    )
+
+
+def claim_of(connection: Connection, row: Row[Any], transaction_uid: str, attempt: int) -> Claim:
+    """Return a job as its worker's claim."""
+    study, series = schema.study, schema.series
+    source = connection.execute(
+        select(study.c.facts, series.c.identity, series.c.peer)
+        .join(series, study.c.study_instance_uid == row.study_instance_uid)
+        .where(series.c.series_instance_uid == row.series_instance_uid)
+    ).one()
+    files = connection.execute(
+        select(schema.job_input.c.input, schema.instance.c.path)
+        .join(
+            schema.instance,
+            schema.instance.c.sop_instance_uid == schema.job_input.c.sop_instance_uid,
+        )
+        .where(schema.job_input.c.job_id == row.job_id)
+        .order_by(schema.instance.c.sop_instance_uid)
+    ).all()
+    by_input: dict[str, list[str]] = {}
+    for name, path in files:
+        by_input.setdefault(name, []).append(path)
+    earlier = connection.execute(
+        select(func.count(schema.result_set.c.job_id.distinct())).where(
+            same_question(row), schema.result_set.c.job_id != row.job_id
+        )
+    ).scalar_one()
+    return Claim(
+        job_id=row.job_id,
+        transaction_uid=transaction_uid,
+        study_instance_uid=row.study_instance_uid,
+        series_instance_uid=row.series_instance_uid,
+        peer=source.peer,
+        model=row.model,
+        version=row.version,
+        request=row.request,
+        revision=earlier,
+        attempt=attempt,
+        lost_leases=row.lost_leases + (row.state == JobState.IN_PROGRESS),
+        files={name: tuple(paths) for name, paths in by_input.items()},
+        context=row.context or {},
+        identity={**source.facts, **source.identity},
+        evidence=row.evidence,
+        destinations=tuple(row.destinations),
+        earlier=_earlier(connection, row),
+    )
+
+
+def _earlier(connection: Connection, row: Row[Any]) -> tuple[EarlierReport, ...]:
+    result, instance = schema.result_set, schema.result_instance
+    rows = connection.execute(
+        select(instance, result.c.profile)
+        .join(result, result.c.result_set_id == instance.c.result_set_id)
+        .where(
+            same_question(row),
+            result.c.state == ResultState.CURRENT,
+            result.c.job_id != row.job_id,
+            instance.c.kind == REPORT,
+        )
+        .order_by(result.c.position)
+    ).all()
+    return tuple(
+        EarlierReport(
+            profile=one.profile,
+            sop_class_uid=one.sop_class_uid,
+            sop_instance_uid=one.sop_instance_uid,
+            series_instance_uid=one.series_instance_uid,
+        )
+        for one in rows
+    )
