@@ -10,7 +10,7 @@ PYTEST_FLAGS ?=
 
 BIN := $(VENV)/bin
 # Test files that run side by side; their peers, ports and folders are each their own.
-WORKERS ?= 2
+WORKERS ?= 3
 # Debian packages of the programs that the tests talk to.
 PEERS := orthanc orthanc-dicomweb dcmtk pixelmed-apps mricron-data redis-server strace
 

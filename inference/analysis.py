@@ -3,25 +3,30 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.answers import Names, classifications, detections, outputs, readings
 from inference.card import Card, Segment
 from inference.context import Context
 from inference.errors import ModelFailed, SeriesUnusable
-from inference.findings import Finding, Result
+from inference.findings import Finding, Result, Saliency
 from inference.measurements import key_slice, volume
-from inference.postprocess import clean, onto_source
+from inference.postprocess import clean, map_onto_source, onto_source
 from inference.preprocess import Grid, grid_for, onto
+from inference.rendering import key_pictures
 from inference.server import ModelServer, Output
-from inference.uids import UUID_ROOT, derived_uid
+from inference.uids import UUID_ROOT
 from inference.volume import Series, Volume, load_volume
 
 MASK = "mask"
-"""Output that every model gives: uint8, segment numbers, on the grid of its inputs."""
+"""Output of a model with segments: uint8, segment numbers, on the grid of its inputs."""
+
+SALIENCY = "saliency"
+"""Output of a model whose card says what it explains: float32, 0 to 1, on the grid of its inputs."""
 
 FORWARD_SECONDS = "forward_seconds"
 """Output that every model gives: two float32, the seconds in its networks (0 for one that it did not need)."""
@@ -73,14 +78,18 @@ def analyse(
         source, grid = _grids(card, next(iter(volumes.values())))
         tensors = {name: onto(grid, one) for name, one in volumes.items()}
     with clock.stage("server"):
-        answer = server.infer(card.folder.name, tensors, _outputs(grid), timeout_s=card.timeout_s)
+        answer = server.infer(
+            card.folder.name, tensors, _outputs(card, grid), timeout_s=card.timeout_s
+        )
     clock.seconds["forward"] = _forward_seconds(answer)
     with clock.stage("postprocess"):
-        mask = onto_source(card, clean(card, answer[MASK]), grid, source)
+        mask = _mask(card, answer, grid, source)
+        saliency = map_onto_source(answer[SALIENCY], grid, source) if card.explains else None
     with clock.stage("measure"):
         first = next(iter(series.values()))
-        findings = tuple(_finding(card, first, mask, one, uid_root) for one in card.segments)
-    return Result(
+        names = Names(card=card, series=first, uid_root=uid_root)
+        findings = tuple(_finding(names, mask, one) for one in card.segments)
+    result = Result(
         card=card,
         series=first,
         mask=mask,
@@ -88,7 +97,13 @@ def analyse(
         context=context,
         server=server.name,
         seconds=clock.seconds,
+        classifications=classifications(names, answer),
+        detections=detections(names, answer, grid, source),
+        readings=readings(names, answer),
+        saliency=None if saliency is None else _explaining(card, findings, saliency),
     )
+    with clock.stage("draw"):
+        return replace(result, pictures=key_pictures(next(iter(volumes.values())), result))
 
 
 def _in_order(card: Card, inputs: Mapping[str, Series]) -> dict[str, Series]:
@@ -109,11 +124,32 @@ def _grids(card: Card, first: Volume) -> tuple[Grid, Grid]:
     return Grid(affine=first.affine, shape=(slices, rows, columns)), grid_for(card, first)
 
 
-def _outputs(grid: Grid) -> tuple[Output, Output]:
+def _outputs(card: Card, grid: Grid) -> tuple[Output, ...]:
+    mask = Output(name=MASK, shape=grid.shape, dtype=np.dtype(np.uint8))
+    saliency = Output(name=SALIENCY, shape=grid.shape, dtype=np.dtype(np.float32))
     return (
-        Output(name=MASK, shape=grid.shape, dtype=np.dtype(np.uint8)),
+        *((mask,) if card.segments else ()),
+        *outputs(card),
+        *((saliency,) if card.explains else ()),
         Output(name=FORWARD_SECONDS, shape=(2,), dtype=np.dtype(np.float32)),
     )
+
+
+def _explaining(
+    card: Card, findings: tuple[Finding, ...], values: NDArray[np.float32]
+) -> Saliency | None:
+    explains = tuple(
+        one.tracking_uid for one in findings if one.present and one.segment.label in card.explains
+    )
+    return Saliency(values=values, explains=explains) if explains else None
+
+
+def _mask(
+    card: Card, answer: Mapping[str, NDArray[Any]], grid: Grid, source: Grid
+) -> NDArray[np.uint8]:
+    if not card.segments:
+        return np.zeros(source.shape, np.uint8)
+    return onto_source(card, clean(card, answer[MASK]), grid, source)
 
 
 def _forward_seconds(answer: Mapping[str, NDArray[Any]]) -> float:
@@ -123,25 +159,17 @@ def _forward_seconds(answer: Mapping[str, NDArray[Any]]) -> float:
     return seconds
 
 
-def _finding(
-    card: Card, series: Series, mask: NDArray[np.uint8], segment: Segment, uid_root: str
-) -> Finding:
-    header = series.headers[0]
+def _finding(names: Names, mask: NDArray[np.uint8], segment: Segment) -> Finding:
     region = mask == segment.number
     present = bool(region.any())
+    affine = names.series.affine
     return Finding(
         segment=segment,
-        tracking_identifier=f"{card.name}: {segment.label}",
-        tracking_uid=derived_uid(
-            str(header.StudyInstanceUID),
-            str(header.SeriesInstanceUID),
-            card.name,
-            str(segment.number),
-            root=uid_root,
-        ),
+        tracking_identifier=f"{names.card.name}: {segment.label}",
+        tracking_uid=names.uid(str(segment.number)),
         present=present,
-        measurements=(volume(region, series.affine),) if present else (),
-        key_slice=key_slice(region, series.affine) if present else None,
+        measurements=(volume(region, affine),) if present else (),
+        key_slice=key_slice(region, affine) if present else None,
     )
 
 

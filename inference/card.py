@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inference import declared
 from inference.codes import Code
+from inference.declared import Quantity, Question, Target, code, optional_code
 from inference.errors import CardInvalid
 from inference.keywords import understood
 from inference.selection import Selection, SelectionInvalid
@@ -103,6 +105,15 @@ class Card:
         What the mask's values mean.
     weights
         SHA-256 of each weight file, by its path inside `folder`.
+    questions, targets, quantities
+        What the model classifies, detects and measures beside its segments.
+    most_places
+        How many rows its output ``boxes`` has; 0 when it detects nothing.
+    interpreted_by
+        Names of context features without whose values nobody can read the result: a report may tell them
+        where its destination's profile allows it.
+    explains
+        Labels of the segments that the model's output ``saliency`` explains; empty when it has none.
     """
 
     folder: Path
@@ -122,6 +133,12 @@ class Card:
     fill_holes: bool
     segments: tuple[Segment, ...]
     weights: Mapping[str, str]
+    questions: tuple[Question, ...] = ()
+    targets: tuple[Target, ...] = ()
+    quantities: tuple[Quantity, ...] = ()
+    most_places: int = 0
+    interpreted_by: tuple[str, ...] = ()
+    explains: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -192,7 +209,7 @@ def _card(folder: Path, table: Mapping[str, Any]) -> Card:
     spacing = tuple(float(value) for value in preprocess["spacing_mm"])
     if len(spacing) != 3 or min(spacing) <= 0:
         raise CardInvalid(f"{folder / 'card.toml'}: spacing_mm must be three positive numbers")
-    segments = tuple(_segment(segment) for segment in table["segment"])
+    segments = tuple(_segment(segment) for segment in table.get("segment", ()))
     if [segment.number for segment in segments] != list(range(1, len(segments) + 1)):
         raise CardInvalid(f"{folder / 'card.toml'}: segments must be numbered from 1 by 1")
     return Card(
@@ -203,9 +220,10 @@ def _card(folder: Path, table: Mapping[str, Any]) -> Card:
         manufacturer=model["manufacturer"],
         short_name=model["short_name"],
         content_qualification=qualification,
-        procedure_reported=_code(model["procedure_reported"]),
+        procedure_reported=code(model["procedure_reported"]),
         inputs=tuple(_input(item) for item in table["input"]),
         context=tuple(table.get("context", {}).get("wants", ())),
+        interpreted_by=_interpreted_by(table.get("context", {})),
         orientation=preprocess["orientation"],
         spacing_mm=(spacing[0], spacing[1], spacing[2]),
         timeout_s=float(model["timeout_s"]),
@@ -213,7 +231,48 @@ def _card(folder: Path, table: Mapping[str, Any]) -> Card:
         fill_holes=bool(postprocess["fill_holes"]),
         segments=segments,
         weights=dict(table["weights"]),
+        **_beside_segments(table),
+        explains=_explains(folder, table),
     )
+
+
+def _beside_segments(table: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, tuple[Question | Target | Quantity, ...]] = {
+        "questions": tuple(map(declared.question, table.get("classification", ()))),
+        "targets": tuple(map(declared.target, table.get("detection", ()))),
+        "quantities": tuple(map(declared.quantity, table.get("measurement", ()))),
+    }
+    named = [item.label for items in found.values() for item in items]
+    named += [item["label"] for item in table.get("segment", ())]
+    if not named:
+        raise ValueError(
+            "a card names at least one segment, classification, detection or measurement"
+        )
+    if len(set(named)) < len(named):
+        raise ValueError("no two things that a card names have one label")
+    most = int(table["postprocess"].get("most_places", 0))
+    if (most > 0) != bool(found["targets"]):
+        raise ValueError("postprocess.most_places stands beside [[detection]], and is at least 1")
+    return {**found, "most_places": most}
+
+
+def _interpreted_by(context: Mapping[str, Any]) -> tuple[str, ...]:
+    names = tuple(context.get("interpreted_by", ()))
+    if not set(names) <= set(context.get("wants", ())):
+        raise ValueError("context.interpreted_by names only features that the model wants")
+    return names
+
+
+def _explains(folder: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
+    if "saliency" not in table:
+        return ()
+    explains = tuple(str(label) for label in table["saliency"]["explains"])
+    labels = {segment["label"] for segment in table.get("segment", ())}
+    if not explains or not set(explains) <= labels:
+        raise CardInvalid(
+            f"{folder / 'card.toml'}: saliency.explains must name labels of the card's segments"
+        )
+    return explains
 
 
 def _input(table: Mapping[str, Any]) -> Input:
@@ -228,20 +287,14 @@ def _segment(table: Mapping[str, Any]) -> Segment:
     site, side = table.get("finding_site"), table.get("laterality")
     if side is not None and site is None:
         raise ValueError(f"segment {table['number']}: laterality needs a finding_site to be of")
-    modifier = table.get("type_modifier")
     red, green, blue = (int(value) for value in table["colour_rgb"])
     return Segment(
         number=int(table["number"]),
         label=table["label"],
-        category=_code(table["category"]),
-        type=_code(table["type"]),
-        finding_site=None if site is None else _code(site),
+        category=code(table["category"]),
+        type=code(table["type"]),
+        finding_site=optional_code(site),
         colour_rgb=(red, green, blue),
-        type_modifier=None if modifier is None else _code(modifier),
-        laterality=None if side is None else _code(side),
+        type_modifier=optional_code(table.get("type_modifier")),
+        laterality=optional_code(side),
     )
-
-
-def _code(triple: list[str]) -> Code:
-    value, scheme, meaning = triple
-    return Code(value, scheme, meaning)

@@ -24,6 +24,10 @@ class Code:
 
 MILLILITRE = Code("ml", "UCUM", "ml")
 SQUARE_MILLIMETRE = Code("mm2", "UCUM", "mm2")
+MILLIMETRE = Code("mm", "UCUM", "mm")
 
 VOLUME = Code("118565006", "SCT", "Volume")
 AREA = Code("42798000", "SCT", "Area")
+LONG_AXIS = Code("103339001", "SCT", "Long axis")
+MAXIMUM = Code("56851009", "SCT", "Maximum")
+VOXEL_SUM = Code("126030", "DCM", "Sum of segmented voxel method for volume")

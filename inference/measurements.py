@@ -3,8 +3,18 @@
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import ConvexHull
 
-from inference.codes import AREA, MILLILITRE, SQUARE_MILLIMETRE, VOLUME
+from inference.codes import (
+    AREA,
+    LONG_AXIS,
+    MAXIMUM,
+    MILLILITRE,
+    MILLIMETRE,
+    SQUARE_MILLIMETRE,
+    VOLUME,
+    VOXEL_SUM,
+)
 from inference.findings import KeySlice, Measurement
 
 CONTOUR_TOLERANCE_PIXELS = 0.25
@@ -35,7 +45,7 @@ def volume(region: NDArray[np.bool_], affine: NDArray[np.float64]) -> Measuremen
     """
     voxel_mm3 = abs(float(np.linalg.det(affine[:3, :3])))
     millilitres = np.count_nonzero(region) * voxel_mm3 / 1000
-    return Measurement(concept=VOLUME, value=stated(millilitres), unit=MILLILITRE)
+    return Measurement(concept=VOLUME, value=stated(millilitres), unit=MILLILITRE, method=VOXEL_SUM)
 
 
 def key_slice(region: NDArray[np.bool_], affine: NDArray[np.float64]) -> KeySlice:
@@ -57,7 +67,29 @@ def key_slice(region: NDArray[np.bool_], affine: NDArray[np.float64]) -> KeySlic
     area = Measurement(
         concept=AREA, value=stated(np.count_nonzero(part) * pixel_mm2), unit=SQUARE_MILLIMETRE
     )
-    return KeySlice(index=index, contour=outline(part), measurements=(area,))
+    contour = outline(part)
+    pixel_mm = (float(np.linalg.norm(affine[:3, 2])), float(np.linalg.norm(affine[:3, 1])))
+    return KeySlice(
+        index=index, contour=contour, measurements=(area, longest_axis(contour, pixel_mm))
+    )
+
+
+def longest_axis(points: NDArray[np.float64], pixel_mm: tuple[float, float]) -> Measurement:
+    """Return the largest distance between two points.
+
+    Parameters
+    ----------
+    points
+        Shape ``(points, 2)``, (column, row) in pixels.
+    pixel_mm
+        Distance between neighbouring columns, and between neighbouring rows.
+    """
+    places = points * pixel_mm
+    # The ends lie on the hull, which has few points; of a line or a point there is no hull.
+    hull = places[_hull(places)] if np.linalg.matrix_rank(places - places[0]) == 2 else places
+    between = hull[:, None] - hull[None]
+    length = float(np.sqrt((between**2).sum(axis=2)).max())
+    return Measurement(concept=LONG_AXIS, value=stated(length), unit=MILLIMETRE, derivation=MAXIMUM)
 
 
 def outline(part: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -81,6 +113,11 @@ def outline(part: NDArray[np.bool_]) -> NDArray[np.float64]:
     first = _simplified(middles[: half + 1])
     second = _simplified(np.vstack([middles[half:], middles[:1]]))
     return np.vstack([first, second[1:]])
+
+
+def _hull(places: NDArray[np.float64]) -> NDArray[np.int64]:
+    vertices: NDArray[np.int64] = ConvexHull(places).vertices
+    return vertices
 
 
 def _largest_part(plane: NDArray[np.bool_]) -> NDArray[np.bool_]:

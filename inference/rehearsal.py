@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference import phantoms
-from inference.analysis import FORWARD_SECONDS, MASK, analyse
+from inference.analysis import MASK, SALIENCY, analyse
 from inference.card import Card
 from inference.context import Context
 from inference.results import gate
@@ -73,4 +73,6 @@ class _BrighterHalf:
     ) -> dict[str, NDArray[Any]]:
         volume = next(iter(inputs.values()))
         mask = (volume > volume.max() / 2).astype(np.uint8)
-        return {MASK: mask, FORWARD_SECONDS: np.zeros(2, np.float32)}
+        nothing = {one.name: np.zeros(one.shape, one.dtype) for one in outputs}
+        known = {MASK: mask, SALIENCY: mask.astype(np.float32)}
+        return nothing | {name: known[name] for name in known if name in nothing}

@@ -26,6 +26,10 @@ FUNCTIONAL_GROUPS = {
     "PixelSpacing": "PixelMeasuresSequence",
     "RescaleSlope": "PixelValueTransformationSequence",
     "RescaleIntercept": "PixelValueTransformationSequence",
+    "WindowCenter": "FrameVOILUTSequence",
+    "WindowWidth": "FrameVOILUTSequence",
+    "VOILUTFunction": "FrameVOILUTSequence",
+    "VOILUTSequence": "FrameVOILUTSequence",
 }
 """Where an enhanced object keeps what a classic one has at its top (PS3.3 C.7.6.16.2)."""
 
@@ -174,14 +178,27 @@ def _check_one_series(headers: Sequence[Dataset]) -> None:
 
 def _plane(header: Dataset, number: int) -> Plane | None:
     keywords = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
-    values = {keyword: _frame_value(header, number, keyword) for keyword in keywords}
+    values = {keyword: frame_value(header, number, keyword) for keyword in keywords}
     return Plane.from_keywords(
         values | {"Rows": header.get("Rows"), "Columns": header.get("Columns")}
     )
 
 
-def _frame_value(header: Dataset, number: int, keyword: str) -> Any:
-    """Value of one frame: of its own functional group, else the shared one, else the object's top."""
+def frame_value(header: Dataset, number: int, keyword: str) -> Any:
+    """Value of one frame: of its own functional group, else of the shared one; of a classic object its top.
+
+    Parameters
+    ----------
+    number
+        Frame number, from 1.
+    keyword
+        One of `FUNCTIONAL_GROUPS`.
+
+    Returns
+    -------
+    Any
+        As pydicom gives it; None when the frame has none.
+    """
     if "PerFrameFunctionalGroupsSequence" not in header:
         return header.get(keyword)
     own = header.PerFrameFunctionalGroupsSequence[number - 1 : number]
@@ -193,8 +210,8 @@ def _frame_value(header: Dataset, number: int, keyword: str) -> Any:
 
 
 def _rescale(voxels: NDArray[np.float32], header: Dataset, number: int) -> None:
-    slope = _number(_frame_value(header, number, "RescaleSlope"), absent=1.0)
-    intercept = _number(_frame_value(header, number, "RescaleIntercept"), absent=0.0)
+    slope = _number(frame_value(header, number, "RescaleSlope"), absent=1.0)
+    intercept = _number(frame_value(header, number, "RescaleIntercept"), absent=0.0)
     if (slope, intercept) != (1.0, 0.0):
         voxels *= slope
         voxels += intercept

@@ -89,13 +89,19 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedFinding:
-    """One thing the model looked for: present with its values, or explicitly absent."""
+    """One thing the model looked for: present with its values, or explicitly absent.
+
+    Parameters
+    ----------
+    present
+        None: the model could not decide.
+    """
 
     tracking_uid: str
     label: str
     type: Coding
     site: Coding | None
-    present: bool
+    present: bool | None
     quantities: tuple[Quantity, ...]
 
 

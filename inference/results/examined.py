@@ -38,25 +38,43 @@ class Examined:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Origin:
+    """The instances that a result speaks of, as the rules for every object need them.
+
+    Parameters
+    ----------
+    identities
+        For each keyword of `IDENTITY` the values, decoded, that its instances have: one, if they agree.
+    sop_classes
+        SOP Class UID of each instance, by SOP Instance UID.
+    """
+
+    identities: Mapping[str, frozenset[str]]
+    sop_classes: Mapping[str, str]
+
+    @classmethod
+    def of_headers(cls, headers: Sequence[Dataset]) -> "Origin":
+        """Read what the rules need from the headers of any instances of a study."""
+        return cls(
+            identities=_identities(headers),
+            sop_classes={str(h.SOPInstanceUID): str(h.SOPClassUID) for h in headers},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source(Origin):
     """The source of a result, as its rules need it.
 
     Parameters
     ----------
     series
         The series itself.
-    identities
-        For each keyword of `IDENTITY` the values, decoded, that its instances have: one, if they agree.
     planes
         The plane of each frame, by SOP Instance UID and frame number.
-    sop_classes
-        SOP Class UID of each instance, by SOP Instance UID.
     """
 
     series: Series
-    identities: Mapping[str, frozenset[str]]
     planes: Mapping[tuple[str, int], Plane]
-    sop_classes: Mapping[str, str]
 
     @property
     def header(self) -> Dataset:

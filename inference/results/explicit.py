@@ -14,6 +14,8 @@ _ITEM = struct.Struct("<HHI")
 _SHORT = struct.Struct("<HH2sH")
 _LONG = struct.Struct("<HH2sHI")
 _INTEGERS = {b"US": "H", b"UL": "I"}
+_FLOATS = {b"FL": "f", b"FD": "d"}
+_LONG_TEXTS = frozenset({b"UC", b"UT"})
 _LONGEST_DECIMAL = 16
 
 
@@ -23,6 +25,23 @@ def text(keyword: str, *values: str) -> bytes:
     value = "\\".join(values).encode("ascii")
     if len(value) % 2:
         value += b"\0" if vr == b"UI" else b" "
+    return _SHORT.pack(group, element, vr, len(value)) + value
+
+
+def words(keyword: str, value: str) -> bytes:
+    """Return an element of text in UTF-8 (LO, SH, UC, UT), for an object in ISO_IR 192."""
+    group, element, vr = _tag(keyword)
+    encoded = value.encode()
+    encoded += b" " * (len(encoded) % 2)
+    if vr in _LONG_TEXTS:
+        return _LONG.pack(group, element, vr, 0, len(encoded)) + encoded
+    return _SHORT.pack(group, element, vr, len(encoded)) + encoded
+
+
+def floats(keyword: str, *values: float) -> bytes:
+    """Return an element of binary floating point numbers (FL, FD)."""
+    group, element, vr = _tag(keyword)
+    value = struct.pack(f"<{len(values)}{_FLOATS[vr]}", *values)
     return _SHORT.pack(group, element, vr, len(value)) + value
 
 

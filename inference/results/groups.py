@@ -1,140 +1,198 @@
-"""The measurement groups of a report, and the key images they stand on."""
+"""The measurement groups of a report (PS3.16 TID 1410, 1411, 1501)."""
 
-import highdicom as hd
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.sr.codedict import codes
 
-from inference.card import Card
-from inference.findings import Finding, KeySlice, Measurement, Result
-from inference.results.concepts import ARTIFICIAL_INTELLIGENCE, concept
-from inference.results.headers import stand_in
-from inference.volume import Series
+from inference.card import Card, Segment
+from inference.codes import Code
+from inference.declared import Target
+from inference.findings import Classification, Detection, Finding, Form, Reading, Result
+from inference.results import content
+from inference.results.concepts import (
+    FINDING,
+    FINDING_CATEGORY,
+    IMAGE_REGION,
+    MEASUREMENT_GROUP,
+    REFERENCED_SEGMENT,
+    SOURCE_SERIES,
+    VISUAL_EXPLANATION,
+)
+from inference.results.content import Item, Reference, Relation
+from inference.results.marks import CLOSED, frame, in_patient
+from inference.results.parts import (
+    PRESENCES,
+    algorithm,
+    measured,
+    scored,
+    sites,
+    tracked,
+)
+from inference.results.profile import Coordinates, Profile, ReportClass
 
-_CONTAINS = hd.sr.RelationshipTypeValues.CONTAINS
+PLANAR, VOLUMETRIC, OF_THE_WHOLE = "1410", "1411", "1501"
 
 
-def groups(result: Result, segmentation: Dataset) -> list[hd.sr.ContainerContentItem]:
-    """Return the groups of every finding that is present, the volumetric one of each first.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """The objects that a report refers to, and how it may.
+
+    Parameters
+    ----------
+    segmentation
+        The Segmentation of the same set; None when there is none.
+    parametric_map
+        Its saliency map; None when there is none.
+    in_three_dimensions
+        Contours are given in the patient, not on their image.
+    """
+
+    segmentation: Dataset | None
+    parametric_map: Dataset | None
+    in_three_dimensions: bool
+
+    @classmethod
+    def by(
+        cls, profile: Profile, segmentation: Dataset | None, parametric_map: Dataset | None
+    ) -> "Shown":
+        """Return what a profile allows: only Comprehensive 3D SR has points in the patient (PS3.3 A.35.13)."""
+        whole = profile.report is ReportClass.COMPREHENSIVE_3D
+        return cls(
+            segmentation=segmentation,
+            parametric_map=parametric_map,
+            in_three_dimensions=whole and profile.coordinates is Coordinates.SCOORD3D,
+        )
+
+
+def groups(result: Result, profile: Profile, shown: Shown) -> list[Item]:
+    """Return the groups of everything that was found, of a segment the volumetric one first.
 
     Viewers merge groups of one Tracking UID and list their values in this order.
     """
     members = []
     for finding in result.findings:
         if finding.present:
-            members.append(_volumetric(result, finding, segmentation))
+            members.append(_whole(result, finding, shown))
         if finding.key_slice is not None:
-            members.append(_planar(result, finding, finding.key_slice))
+            members.append(_planar(result, finding, shown))
+    members += [_place(result, detection, shown) for detection in result.detections]
+    if profile.groups_without_regions:
+        members += [_answer(result.card, one) for one in result.classifications]
+        members += [_reading(result.card, one) for one in result.readings]
     return members
 
 
-def image_library(result: Result) -> hd.sr.ContainerContentItem:
-    """Return the image library (TID 1600) of the key images; the evidence sequences name the others."""
-    slices = {f.key_slice.index for f in result.findings if f.key_slice is not None}
-    entries = [_library_entry(result.series, index) for index in sorted(slices)]
-    group = _container(codes.DCM.ImageLibraryGroup, entries)
-    return _container(codes.DCM.ImageLibrary, [group])
-
-
-def _volumetric(
-    result: Result, finding: Finding, segmentation: Dataset
-) -> hd.sr.ContainerContentItem:
-    referenced = hd.sr.ReferencedSegment(
-        sop_class_uid=segmentation.SOPClassUID,
-        sop_instance_uid=segmentation.SOPInstanceUID,
+def _whole(result: Result, finding: Finding, shown: Shown) -> Item:
+    """Return the values of a whole segment: with a reference to it, where there is an object that has it."""
+    members = [
+        *_described(result.card, finding, finding.segment),
+        *_explained(result, finding.tracking_uid, shown),
+        *map(measured, finding.measurements),
+    ]
+    segmentation = shown.segmentation
+    if segmentation is None:
+        return content.container(MEASUREMENT_GROUP, members, template=OF_THE_WHOLE)
+    reference = Reference(
+        sop_class_uid=str(segmentation.SOPClassUID),
+        sop_instance_uid=str(segmentation.SOPInstanceUID),
         segment_number=finding.segment.number,
-        source_series=hd.sr.SourceSeriesForSegmentation(
-            str(result.series.headers[0].SeriesInstanceUID)
-        ),
     )
-    return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
-        referenced_segment=referenced,
-        measurements=_measurements(finding.measurements),
-        **_description(result.card, finding),
-    )[0]
+    series_instance_uid = str(result.series.headers[0].SeriesInstanceUID)
+    members += [
+        content.image(REFERENCED_SEGMENT, reference),
+        content.uid(SOURCE_SERIES, series_instance_uid),
+    ]
+    return content.container(MEASUREMENT_GROUP, members, template=VOLUMETRIC)
 
 
-def _planar(result: Result, finding: Finding, key: KeySlice) -> hd.sr.ContainerContentItem:
-    where, frame_number = result.series.frames[key.index]
-    header = result.series.headers[where]
-    region = hd.sr.ImageRegion(
-        graphic_type=hd.sr.GraphicTypeValues.POLYLINE,
-        graphic_data=np.asarray(key.contour, dtype=np.float64),
-        source_image=hd.sr.SourceImageForRegion(
-            referenced_sop_class_uid=str(header.SOPClassUID),
-            referenced_sop_instance_uid=str(header.SOPInstanceUID),
-            referenced_frame_numbers=[frame_number] if "NumberOfFrames" in header else None,
-        ),
+def _planar(result: Result, finding: Finding, shown: Shown) -> Item:
+    key = finding.key_slice
+    if key is None:
+        raise ValueError("a planar group needs a key slice")
+    members = [
+        *_described(result.card, finding, finding.segment),
+        *_explained(result, finding.tracking_uid, shown),
+        *map(measured, key.measurements),
+        _region(result, key.index, Form.CONTOUR, key.contour, shown),
+    ]
+    return content.container(MEASUREMENT_GROUP, members, template=PLANAR)
+
+
+def _place(result: Result, detection: Detection, shown: Shown) -> Item:
+    members = [
+        *_described(result.card, detection, detection.target, detection.target.laterality),
+        *_explained(result, detection.tracking_uid, shown),
+    ]
+    members += [
+        *map(measured, detection.measurements),
+        *scored(detection.target.decision, detection.score, Relation.CONTAINS),
+        _region(result, detection.index, detection.form, detection.points, shown),
+    ]
+    return content.container(MEASUREMENT_GROUP, members, template=PLANAR)
+
+
+def _answer(card: Card, answer: Classification) -> Item:
+    # No Finding (121071, DCM): readers take it for something that is there, also where the answer is absent.
+    question = answer.question
+    members = [
+        *tracked(answer),
+        *sites(question.finding_site, question.laterality),
+        *algorithm(card),
+        *scored(question.decision, answer.score, Relation.CONTAINS),
+        content.coded(question.type, PRESENCES[answer.presence]),
+    ]
+    return content.container(MEASUREMENT_GROUP, members, template=OF_THE_WHOLE)
+
+
+def _reading(card: Card, reading: Reading) -> Item:
+    members = [
+        *tracked(reading),
+        *sites(reading.quantity.finding_site, reading.quantity.laterality),
+        *algorithm(card),
+        measured(reading.measurement),
+    ]
+    return content.container(MEASUREMENT_GROUP, members, template=OF_THE_WHOLE)
+
+
+def _region(
+    result: Result, index: int, form: Form, points: NDArray[np.float64], shown: Shown
+) -> Item:
+    open_type = "POINT" if form is Form.POINT else "POLYLINE"
+    if not shown.in_three_dimensions:
+        where = frame(result.series, index)
+        return content.coordinates(IMAGE_REGION, open_type, points, where)
+    return content.coordinates_3d(
+        IMAGE_REGION,
+        "POLYGON" if form in CLOSED else open_type,
+        in_patient(result.series, index, points),
+        str(result.series.headers[0].FrameOfReferenceUID),
     )
-    return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
-        referenced_region=region,
-        measurements=_measurements(key.measurements),
-        **_description(result.card, finding),
-    )[0]
 
 
-def _description(card: Card, finding: Finding) -> dict[str, object]:
-    site = finding.segment.finding_site
-    return {
-        "tracking_identifier": hd.sr.TrackingIdentifier(
-            uid=finding.tracking_uid, identifier=finding.tracking_identifier
-        ),
-        "finding_type": concept(finding.segment.type),
-        "finding_category": concept(finding.segment.category),
-        "finding_sites": None if site is None else [hd.sr.FindingSite(concept(site))],
-        "algorithm_id": hd.sr.AlgorithmIdentification(
-            name=card.name,
-            version=card.version,
-            parameters=[f"weights_sha256={card.weights_digest}"],
-            family=concept(ARTIFICIAL_INTELLIGENCE),
-            manufacturer=card.manufacturer,
-        ),
-    }
-
-
-def _measurements(measurements: tuple[Measurement, ...]) -> list[hd.sr.Measurement]:
+def _described(
+    card: Card,
+    finding: Finding | Detection,
+    what: Segment | Target,
+    laterality: Code | None = None,
+) -> list[Item]:
     return [
-        hd.sr.Measurement(
-            name=concept(measurement.concept),
-            value=float(measurement.value),
-            unit=concept(measurement.unit),
-        )
-        for measurement in measurements
+        *tracked(finding),
+        content.coded(FINDING_CATEGORY, what.category),
+        content.coded(FINDING, what.type),
+        *sites(what.finding_site, laterality),
+        *algorithm(card),
     ]
 
 
-def _library_entry(series: Series, index: int) -> hd.sr.ImageContentItem:
-    where, frame_number = series.frames[index]
-    header = series.headers[where]
-    item = hd.sr.ImageContentItem(
-        name=hd.sr.CodedConcept("260753009", "SCT", "Source"),
-        referenced_sop_class_uid=str(header.SOPClassUID),
-        referenced_sop_instance_uid=str(header.SOPInstanceUID),
-        referenced_frame_numbers=[frame_number] if "NumberOfFrames" in header else None,
-        relationship_type=_CONTAINS,
+def _explained(result: Result, tracking_uid: str, shown: Shown) -> list[Item]:
+    """Return the reference to the saliency map, where it explains this finding."""
+    saliency, parametric_map = result.saliency, shown.parametric_map
+    if saliency is None or parametric_map is None or tracking_uid not in saliency.explains:
+        return []
+    reference = Reference(
+        sop_class_uid=str(parametric_map.SOPClassUID),
+        sop_instance_uid=str(parametric_map.SOPInstanceUID),
     )
-    item.ContentSequence = hd.sr.ContentSequence()
-    item.ContentSequence.extend(hd.sr.ImageLibraryEntryDescriptors(_key_image(series, index)))
-    return item
-
-
-def _key_image(series: Series, index: int) -> Dataset:
-    """Return what the library says of one frame, as a single-frame header for every kind of source."""
-    plane = series.planes[index]
-    header = series.headers[series.frames[index][0]]
-    image = stand_in(header)
-    if image.Modality not in {"CT", "MR", "PT"}:
-        image.Modality = "OT"  # highdicom would ask a projection for attributes that no volume has
-    image.FrameOfReferenceUID = str(header.FrameOfReferenceUID)
-    image.Rows, image.Columns = plane.rows, plane.columns
-    image.PixelSpacing = [plane.row_spacing_mm, plane.column_spacing_mm]
-    image.ImagePositionPatient = list(plane.position_mm)
-    image.ImageOrientationPatient = [*plane.row_direction, *plane.column_direction]
-    image.SliceThickness = image.SpacingBetweenSlices = round(series.stack.slice_spacing_mm, 6)
-    return image
-
-
-def _container(title: object, members: list[hd.sr.ContentItem]) -> hd.sr.ContainerContentItem:
-    container = hd.sr.ContainerContentItem(name=title, relationship_type=_CONTAINS)
-    container.ContentSequence = hd.sr.ContentSequence(members)
-    return container
+    return [content.image(VISUAL_EXPLANATION, reference)]

@@ -17,7 +17,7 @@ from pydicom.valuerep import PersonName
 
 from inference.card import Card
 from inference.results.charset import UNICODE, decode
-from inference.results.concepts import PROCESSING_EQUIPMENT, coded
+from inference.results.concepts import OWN_SCHEME, PROCESSING_EQUIPMENT, coded
 from inference.results.modules import PATIENT, STUDY, TYPE_2
 from inference.results.objects import SERIES_OFFSET, Kind, ResultRequest
 from inference.uids import derived_uid
@@ -141,7 +141,13 @@ def series_number(request: ResultRequest, kind: Kind) -> int:
 
 
 def dress(
-    dataset: Dataset, source: Dataset, card: Card, request: ResultRequest, kind: Kind
+    dataset: Dataset,
+    source: Dataset,
+    card: Card,
+    request: ResultRequest,
+    kind: Kind,
+    *,
+    schemes: Iterable[str] = (),
 ) -> None:
     """Give a finished object its identity, its makers and its times.
 
@@ -151,6 +157,8 @@ def dress(
         The object; whatever it says of patient, study, equipment and times is replaced.
     source
         The identity, as `identity` returns it.
+    schemes
+        Coding schemes that the object uses where `dataset` does not show them yet.
     """
     for keyword in (*PATIENT, *STUDY):
         if keyword in dataset:
@@ -165,11 +173,20 @@ def dress(
     dataset.DeviceSerialNumber = equipment.device_serial_number
     dataset.SoftwareVersions = list(equipment.software_versions)
     dataset.ContributingEquipmentSequence = [contributing_equipment(card)]
-    _declare_private_codes(dataset, card)
+    _declare_private_codes(dataset, card, schemes)
     moment = _in_zone_of(source, request.created)
     for event in ("InstanceCreation", "Series", "Content"):
         setattr(dataset, f"{event}Date", moment.strftime("%Y%m%d"))
         setattr(dataset, f"{event}Time", moment.strftime("%H%M%S.%f"))
+
+
+def copy_body_part(dataset: Dataset, header: Dataset) -> None:
+    """Say which part of the body it is, or that its side is not known (PS3.3 C.7.3.1, Laterality is 2C)."""
+    part = decoded(header, ["BodyPartExamined"]).get("BodyPartExamined")
+    if part:
+        dataset.BodyPartExamined = part
+    else:
+        dataset.Laterality = decoded(header, ["Laterality"]).get("Laterality", "")
 
 
 def contributing_equipment(card: Card) -> Dataset:
@@ -192,13 +209,16 @@ def private_schemes(elements: Iterable[DataElement]) -> set[str]:
     }
 
 
-def _declare_private_codes(dataset: Dataset, card: Card) -> None:
+def _declare_private_codes(dataset: Dataset, card: Card, schemes: Iterable[str]) -> None:
     """Say whose the private schemes are: Coding Scheme Identification Sequence (0008,0110)."""
     items = []
-    for scheme in sorted(private_schemes(dataset.iterall())):
+    used = private_schemes(dataset.iterall()) | {one for one in schemes if one.startswith("99")}
+    for scheme in sorted(used):
         item = Dataset()
         item.CodingSchemeDesignator = scheme
-        item.CodingSchemeResponsibleOrganization = card.manufacturer
+        item.CodingSchemeResponsibleOrganization = (
+            dataset.Manufacturer if scheme == OWN_SCHEME else card.manufacturer
+        )
         items.append(item)
     if items:
         dataset.CodingSchemeIdentificationSequence = items

@@ -7,7 +7,7 @@ from pydicom import Dataset
 
 from inference.results.charset import UNICODE
 from inference.results.concepts import PROCESSING_EQUIPMENT
-from inference.results.examined import Examined, Source, identifying
+from inference.results.examined import Examined, Origin, identifying
 from inference.results.headers import decoded, private_schemes
 from inference.results.modules import IDENTITY, PATIENT, STUDY
 
@@ -17,7 +17,7 @@ _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 _REPLACEMENT = "\ufffd"
 
 
-def object_faults(item: Examined, source: Source, others: tuple[Examined, ...]) -> Iterator[str]:
+def object_faults(item: Examined, source: Origin, others: tuple[Examined, ...]) -> Iterator[str]:
     """Say what is wrong with one object of a result.
 
     Parameters
@@ -33,7 +33,7 @@ def object_faults(item: Examined, source: Source, others: tuple[Examined, ...]) 
     yield from _reference_faults(dataset, source, others)
 
 
-def _identity_faults(dataset: Dataset, source: Source) -> Iterator[str]:
+def _identity_faults(dataset: Dataset, source: Origin) -> Iterator[str]:
     ours = decoded(dataset, IDENTITY)
     for keyword in IDENTITY:
         theirs = source.identities[keyword]
@@ -102,7 +102,7 @@ def _values(value: object) -> list[str]:
 
 
 def _reference_faults(
-    dataset: Dataset, source: Source, others: tuple[Examined, ...]
+    dataset: Dataset, source: Origin, others: tuple[Examined, ...]
 ) -> Iterator[str]:
     known = dict(source.sop_classes)
     known |= {str(o.dataset.SOPInstanceUID): str(o.dataset.SOPClassUID) for o in others}
@@ -117,8 +117,11 @@ def _reference_faults(
 
 
 def _references(dataset: Dataset) -> Iterator[tuple[str, str]]:
-    """Every instance that the object itself references; what it copied of the study is the study's."""
-    copied = {*PATIENT, *STUDY}
+    """Every instance that the object itself references; what it copied of the study is the study's.
+
+    A predecessor is neither of the source nor of the result; `report_rules` looks at it.
+    """
+    copied = {*PATIENT, *STUDY, "PredecessorDocumentsSequence"}
     for element in dataset:
         if element.VR == "SQ" and element.keyword not in copied:
             for item in element.value:

@@ -11,13 +11,26 @@ from inference.uids import UUID_ROOT, derived_uid
 
 
 class Kind(StrEnum):
-    """The kinds of object, by their Modality (0008,0060), in the order of their delivery."""
+    """The kinds of object, in the order of their delivery; PM and SC have the Modality (0008,0060) OT."""
 
     SEG = "SEG"
+    PM = "PM"
+    SC = "SC"
+    KO = "KO"
+    PR = "PR"
+    DOC = "DOC"
     SR = "SR"
 
 
-SERIES_OFFSET = {Kind.SEG: 0, Kind.SR: 1}
+SERIES_OFFSET = {
+    Kind.SEG: 0,
+    Kind.SR: 1,
+    Kind.PM: 2,
+    Kind.SC: 3,
+    Kind.KO: 4,
+    Kind.PR: 5,
+    Kind.DOC: 6,
+}
 """Where a kind stands behind the first Series Number of its result."""
 
 

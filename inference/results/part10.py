@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Protocol
 
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pydicom.dataelem import RawDataElement
+from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.tag import Tag
@@ -35,6 +36,16 @@ class PixelData(Protocol):
         """Append the element that holds them, the last one of its file."""
 
 
+def unnamed(sop_class_uid: str) -> Dataset:
+    """Return a data set of a class that has no name yet, and nothing else."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.MediaStorageSOPClassUID = UID(sop_class_uid)
+    dataset.SOPClassUID = sop_class_uid
+    dataset.SOPInstanceUID = UNNAMED
+    return dataset
+
+
 def name(dataset: Dataset, *further: bytes, uid_root: str) -> None:
     """Give an object the SOP Instance UID that follows from its series and its content.
 
@@ -57,11 +68,18 @@ def encode(dataset: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def finished(kind: Kind, dataset: Dataset, *, uid_root: str) -> ResultObject:
-    """Give a complete object its name as `name` does, and encode it, but for that name only once."""
-    behind = _behind_name(dataset)
+def finished(kind: Kind, dataset: Dataset, *, uid_root: str, tail: bytes = b"") -> ResultObject:
+    """Give a complete object its name as `name` does, and encode it, but for that name only once.
+
+    Parameters
+    ----------
+    tail
+        Elements behind all of `dataset`'s that are encoded already (Explicit VR Little Endian, UTF-8).
+    """
+    behind = _behind_name(dataset) + tail
     _name(dataset, (_as_far_as_name(dataset) + behind,), uid_root)
-    return _object(kind, dataset, _as_far_as_name(dataset) + behind)
+    encoded = _as_far_as_name(dataset) + behind
+    return _object(kind, dcmread(io.BytesIO(encoded)) if tail else dataset, encoded)
 
 
 def finished_with_pixels(

@@ -19,7 +19,7 @@ class Segments(StrEnum):
 class ReportClass(StrEnum):
     """SOP class of the report (PS3.4 B.5): the smaller ones for archives that refuse the larger."""
 
-    COMPREHENSIVE_3D = "COMPREHENSIVE-3D"
+    COMPREHENSIVE_3D = "COMPREHENSIVE 3D"
     COMPREHENSIVE = "COMPREHENSIVE"
     ENHANCED = "ENHANCED"
 
@@ -56,10 +56,16 @@ class Profile:
         Also frames in which no segment is.
     report, coordinates
         SOP class of the report, and of its contours.
+    groups_without_regions
+        Answers and numbers of the whole series as measurement groups of their own (PS3.16 TID 1501), as IHE RAD
+        AIR has them. Otherwise they stand among the qualitative evaluations: OHIF's page fails on a group
+        without coordinates.
     parametric_map
         A saliency map as Parametric Map (PS3.3 A.75).
     capture
         Key slices with everything drawn into them, as a colour secondary capture, for viewers of pictures only.
+    single_frames
+        Each key slice as a capture of its own, for archives that refuse captures of several frames.
     key_objects
         A Key Object Selection of the key images (PS3.16 TID 2010).
     presentation_state
@@ -81,8 +87,10 @@ class Profile:
     every_frame: bool = False
     report: ReportClass = ReportClass.COMPREHENSIVE_3D
     coordinates: Coordinates = Coordinates.SCOORD
+    groups_without_regions: bool = False
     parametric_map: bool = True
     capture: bool = False
+    single_frames: bool = False
     key_objects: bool = False
     presentation_state: bool = False
     summary: bool = False
@@ -119,6 +127,15 @@ _BUILT_IN = (
         report=ReportClass.ENHANCED,
         parametric_map=False,
         capture=True,
+        otherwise="single-pictures",
+    ),
+    Profile(
+        name="single-pictures",
+        segments=Segments.NONE,
+        report=ReportClass.ENHANCED,
+        parametric_map=False,
+        capture=True,
+        single_frames=True,
     ),
 )
 

@@ -1,109 +1,114 @@
-"""The findings as a Comprehensive 3D SR of TID 1500 (PS3.16), as IHE RAD AIR wants its root.
+"""The findings as a structured report of TID 1500 (PS3.16), as IHE RAD AIR wants its root.
 
-Each finding that is present makes two groups of one Tracking UID: a volumetric one (TID 1411) that
+Each segment that is present makes two groups of one Tracking UID: a volumetric one (TID 1411) that
 references the segment and holds the values of the whole, and a planar one (TID 1410) with the contour
 on the key slice and the values of that slice. A viewer that knows no segments shows the second.
 """
 
-from collections.abc import Sequence
-
-import highdicom as hd
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
 from inference.codes import Code
 from inference.findings import Result
+from inference.results import content
 from inference.results.concepts import (
+    DEVICE,
+    DEVICE_MANUFACTURER,
+    DEVICE_MODEL,
+    DEVICE_NAME,
+    DEVICE_SERIAL_NUMBER,
+    DEVICE_UID,
+    ENGLISH,
     IMAGING_MEASUREMENT_REPORT,
     IMAGING_MEASUREMENTS,
+    LANGUAGE,
+    OBSERVER_TYPE,
     PROCEDURE_REPORTED,
-    concept,
+)
+from inference.results.content import Item, Relation
+from inference.results.document import (
+    COMPREHENSIVE_3D_SR,
+    COMPREHENSIVE_SR,
+    ENHANCED_SR,
+    Document,
+    written,
 )
 from inference.results.evaluations import evaluations, subject
-from inference.results.groups import groups, image_library
-from inference.results.headers import (
-    decoded,
-    dress,
-    identity,
-    named,
-    series_number,
-    series_uid,
-    stand_in,
-)
+from inference.results.groups import Shown, groups
+from inference.results.headers import identity
+from inference.results.library import image_library
+from inference.results.marks import key_slices
 from inference.results.objects import Kind, ResultObject, ResultRequest
-from inference.results.part10 import UNNAMED, finished
-from inference.volume import Series
+from inference.results.profile import GENERIC_PACS, PROFILES, Profile, ReportClass
+
+SOP_CLASSES = {
+    ReportClass.COMPREHENSIVE_3D: COMPREHENSIVE_3D_SR,
+    ReportClass.COMPREHENSIVE: COMPREHENSIVE_SR,
+    ReportClass.ENHANCED: ENHANCED_SR,
+}
 
 
-def report(result: Result, request: ResultRequest, segmentation: Dataset | None) -> ResultObject:
+def report(
+    result: Result,
+    request: ResultRequest,
+    segmentation: Dataset | None,
+    parametric_map: Dataset | None = None,
+    profile: Profile = PROFILES[GENERIC_PACS],
+) -> ResultObject:
     """Return the report on `result`.
 
     Parameters
     ----------
     segmentation
-        The Segmentation that its groups reference; None when nothing is present.
+        The Segmentation that its groups reference; None when nothing is present, or the profile wants none.
+    parametric_map
+        The saliency map that its findings reference; None when there is none.
+    profile
+        Says which class it is of, and where contours stand.
     """
-    header = result.series.headers[0]
-    source = identity(header)
-    dataset: Dataset = hd.sr.Comprehensive3DSR(
-        evidence=_evidence(result.series, segmentation),
-        content=_content(result, request, segmentation, source),
-        series_instance_uid=series_uid(header, result.card, Kind.SR, request),
-        series_number=series_number(request, Kind.SR),
-        sop_instance_uid=UNNAMED,
-        instance_number=1,
-        manufacturer=request.equipment.manufacturer,
-        is_complete=True,
-        is_final=False,
-        is_verified=False,
-        requested_procedures=_requests(header, source),
+    shown = Shown.by(profile, segmentation, parametric_map)
+    made = [one for one in (segmentation, parametric_map) if one is not None]
+    document = Document(
+        kind=Kind.SR,
+        sop_class_uid=SOP_CLASSES[profile.report],
+        title=IMAGING_MEASUREMENT_REPORT,
+        template="1500",
+        children=_children(result, request, profile, shown),
+        evidence=[*result.series.headers, *made],
     )
-    dress(dataset, source, result.card, request, Kind.SR)
-    return finished(Kind.SR, dataset, uid_root=request.uid_root)
+    return written(document, result.series.headers[0], result.card, request)
 
 
-def _evidence(series: Series, segmentation: Dataset | None) -> list[Dataset]:
-    # highdicom takes the patient from the first and only references from the others.
-    sources = [stand_in(series.headers[0]), *(named(header) for header in series.headers[1:])]
-    return sources if segmentation is None else [*sources, segmentation]
+def observer(request: ResultRequest) -> list[Item]:
+    """Return this node as the one who observed (TID 1001, TID 1004)."""
+    equipment, context = request.equipment, Relation.HAS_OBS_CONTEXT
+    return [
+        content.coded(OBSERVER_TYPE, DEVICE, relation=context),
+        content.uid(DEVICE_UID, equipment.device_uid(request.uid_root), relation=context),
+        content.sentence(DEVICE_NAME, equipment.model_name, relation=context),
+        content.sentence(DEVICE_MANUFACTURER, equipment.manufacturer, relation=context),
+        content.sentence(DEVICE_MODEL, equipment.model_name, relation=context),
+        content.sentence(DEVICE_SERIAL_NUMBER, equipment.device_serial_number, relation=context),
+    ]
 
 
-def _content(
-    result: Result, request: ResultRequest, segmentation: Dataset | None, source: Dataset
-) -> hd.sr.ContainerContentItem:
-    root = hd.sr.ContainerContentItem(name=concept(IMAGING_MEASUREMENT_REPORT), template_id="1500")
-    root.ContentSequence = hd.sr.ContentSequence()
-    root.ContentSequence.extend(
-        hd.sr.LanguageOfContentItemAndDescendants(hd.sr.CodedConcept("en", "RFC5646", "English"))
-    )
-    root.ContentSequence.extend(_observer(request))
-    root.ContentSequence.extend(subject(result.context))
-    root.ContentSequence.append(
-        hd.sr.CodeContentItem(
-            name=concept(PROCEDURE_REPORTED),
-            value=concept(_procedure(source, result.card.procedure_reported)),
-            relationship_type=hd.sr.RelationshipTypeValues.HAS_CONCEPT_MOD,
-        )
-    )
-    if segmentation is not None:
-        root.ContentSequence.append(image_library(result))
-        root.ContentSequence.append(_measurements(groups(result, segmentation)))
-    root.ContentSequence.append(evaluations(result))
-    return root
-
-
-def _observer(request: ResultRequest) -> hd.sr.ObserverContext:
-    equipment = request.equipment
-    return hd.sr.ObserverContext(
-        observer_type=codes.DCM.Device,
-        observer_identifying_attributes=hd.sr.DeviceObserverIdentifyingAttributes(
-            uid=equipment.device_uid(request.uid_root),
-            name=equipment.model_name,
-            manufacturer_name=equipment.manufacturer,
-            model_name=equipment.model_name,
-            serial_number=equipment.device_serial_number,
-        ),
-    )
+def _children(
+    result: Result, request: ResultRequest, profile: Profile, shown: Shown
+) -> tuple[Item, ...]:
+    source, mod = identity(result.series.headers[0]), Relation.HAS_CONCEPT_MOD
+    procedure = _procedure(source, result.card.procedure_reported)
+    items = [
+        content.coded(LANGUAGE, ENGLISH, relation=mod),
+        *observer(request),
+        *subject(result.context),
+        content.coded(PROCEDURE_REPORTED, procedure, relation=mod),
+    ]
+    if key_slices(result):
+        items.append(image_library(result))
+    members = groups(result, profile, shown)
+    if members:
+        items.append(content.container(IMAGING_MEASUREMENTS, members))
+    return (*items, evaluations(result, profile))
 
 
 def _procedure(source: Dataset, otherwise: Code) -> Code:
@@ -119,30 +124,3 @@ def _procedure(source: Dataset, otherwise: Code) -> Code:
             if (known.value, known.scheme_designator) == (value, scheme):
                 return Code(value, scheme, known.meaning)
     return otherwise
-
-
-def _measurements(members: Sequence[hd.sr.ContainerContentItem]) -> hd.sr.ContainerContentItem:
-    container = hd.sr.ContainerContentItem(
-        name=concept(IMAGING_MEASUREMENTS),
-        relationship_type=hd.sr.RelationshipTypeValues.CONTAINS,
-    )
-    container.ContentSequence = hd.sr.ContentSequence(members)
-    return container
-
-
-def _requests(header: Dataset, source: Dataset) -> list[Dataset] | None:
-    """Return Referenced Request Sequence (0040,A370) when the accession is known (PS3.3 C.17.2)."""
-    if not source.AccessionNumber:
-        return None
-    ordered = decoded(header, ["RequestAttributesSequence"]).get("RequestAttributesSequence") or []
-    order = ordered[0] if len(ordered) == 1 else Dataset()
-    request = decoded(source, ["StudyInstanceUID", "AccessionNumber"])
-    if "IssuerOfAccessionNumberSequence" in source:
-        request.IssuerOfAccessionNumberSequence = source.IssuerOfAccessionNumberSequence
-    request.ReferencedStudySequence = []
-    request.PlacerOrderNumberImagingServiceRequest = ""
-    request.FillerOrderNumberImagingServiceRequest = ""
-    request.RequestedProcedureID = order.get("RequestedProcedureID", "")
-    request.RequestedProcedureDescription = order.get("RequestedProcedureDescription", "")
-    request.RequestedProcedureCodeSequence = order.get("RequestedProcedureCodeSequence") or []
-    return [request]

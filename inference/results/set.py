@@ -4,15 +4,20 @@ import hashlib
 from pathlib import Path
 
 from inference.findings import Result
+from inference.results.key_objects import key_objects
 from inference.results.objects import (
     ResultObject,
     ResultObjects,
     ResultRequest,
     StoredObject,
 )
+from inference.results.parametric_map import parametric_map
+from inference.results.presentation_state import presentation_state
 from inference.results.profile import GENERIC_PACS, PROFILES, Profile
 from inference.results.report import report
+from inference.results.secondary_capture import secondary_captures
 from inference.results.segmentation import segmentation
+from inference.results.summary import summary
 
 
 def build(
@@ -23,8 +28,23 @@ def build(
     The same arguments give the same bytes. Nothing here is fit to be sent before `gate.check`.
     """
     segments = segmentation(result, request, profile)
-    objects = [] if segments is None else [segments]
-    return (*objects, report(result, request, segments.dataset if segments else None))
+    explanation = parametric_map(result, request, profile)
+    made = (
+        segments,
+        explanation,
+        *secondary_captures(result, request, profile),
+        key_objects(result, request, profile),
+        presentation_state(result, request, profile),
+        summary(result, request, profile),
+        report(
+            result,
+            request,
+            segments.dataset if segments else None,
+            explanation.dataset if explanation else None,
+            profile,
+        ),
+    )
+    return tuple(item for item in made if item is not None)
 
 
 def write(objects: ResultObjects, folder: Path) -> tuple[StoredObject, ...]:

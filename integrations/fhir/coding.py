@@ -56,6 +56,7 @@ UID_SYSTEM = "urn:dicom:uid"
 
 FINDING = Coding("121071", "DCM", "Finding")
 PRESENT = Coding("52101004", "SCT", "Present")
+INDETERMINATE = Coding("82334004", "SCT", "Indeterminate")
 ABSENT = Coding("2667000", "SCT", "Absent")
 
 

@@ -20,6 +20,7 @@ from integrations.fhir.coding import (
     CREATE,
     FINDING,
     IMAGING,
+    INDETERMINATE,
     PRESENT,
     RADIOLOGY,
     UCUM,
@@ -201,7 +202,8 @@ def _quantity_observation(
 def _presence_observation(report: Report, finding: ReportedFinding) -> Resource:
     uid = derived_uid(report.result_set_uid, finding.tracking_uid, "presence")
     code = codeable_concept(finding.type, text=finding.label)
-    value = codeable_concept(PRESENT if finding.present else ABSENT)
+    presences = {True: PRESENT, False: ABSENT, None: INDETERMINATE}
+    value = codeable_concept(presences[finding.present])
     return _observation(report, finding, uid, {"code": code, "valueCodeableConcept": value})
 
 

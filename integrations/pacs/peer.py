@@ -95,6 +95,7 @@ def associated(
     )
     if not association.is_established:
         _explain(peer, association)
+    _keep_answers(association)
     try:
         yield association
     except RuntimeError as lost:
@@ -143,6 +144,17 @@ def reason_code(status: int) -> str:
 def _send_at_once(event: Any) -> None:
     """Switch Nagle's algorithm off: every message ends in a small write that it would hold back for 40 ms."""
     event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _keep_answers(association: Any) -> None:
+    """Keep pynetdicom's own thread from taking a response off the queue before whoever waits for it.
+
+    It is to pause while a request is under way, but may be past the place where it looks whether it should:
+    the response is then thrown away, and the wait for it ends with the time-out. A request of the peer's, of
+    which a C-GET brings some, comes while one of ours is under way.
+    """
+    take = association.dimse.get_msg
+    association.dimse.get_msg = lambda block=False: take(block) if block else (None, None)
 
 
 def _explain(peer: DicomPeer, association: Any) -> None:

@@ -29,6 +29,9 @@ LOOK_S = 0.1
 LINGER_S, LINGER_BYTES = 1.0, 4 << 20
 """What is read and thrown away after an abort, so that the peer sees the A-ABORT and not a reset."""
 
+_A_ABORT = bytes.fromhex("070000000004 00 00 02 01")
+"""By the service provider, unrecognized PDU (PS3.8 9.3.8)."""
+
 _HEAD = struct.Struct(">BBI")
 _ASSOCIATE = (0x01, 0x02)
 _FIXED = (0x03, 0x05, 0x06, 0x07)
@@ -102,13 +105,29 @@ class UpperLayer(DULServiceProvider):  # type: ignore[misc]  # pynetdicom has no
         """Run until the association is over; a half-received instance is forgotten then."""
         try:
             super().run_reactor()
+        except Exception as error:
+            # whatever pynetdicom raises for items of a PDU that it has decoded and cannot use
+            log("PDU refused", reason=type(error).__name__)
+            self._break_off()
         finally:
             self._kill_thread = True
+            self.to_user_queue.put(
+                None
+            )  # who waits for an association request need not wait longer
             if self._messages is not None:
                 self._messages.abandon()
             self._doorbell.ring()
             self._waker.close()
             self._woken.close()
+
+    def _break_off(self) -> None:
+        """Say that the association is aborted, without the state machine, which has failed."""
+        wire = self.socket.socket if self.socket is not None else None
+        if wire is not None:
+            with contextlib.suppress(OSError):
+                wire.sendall(_A_ABORT)
+        self.assoc.is_aborted = True
+        self.assoc.is_established = False
 
     def send_pdu(self, primitive: Any) -> None:
         """Queue what pynetdicom has to say, and wake the thread that sends it."""

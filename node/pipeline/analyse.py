@@ -1,5 +1,6 @@
 """Step 8: one job. Files and context in; results stored, deliveries owed."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -8,12 +9,13 @@ from inference.analysis import analyse
 from inference.card import Card
 from inference.errors import CardInvalid, SeriesUnusable
 from inference.findings import Result
-from inference.rendering import overlay
+from inference.rendering import overlay, png
 from inference.results.answer import pack
 from inference.server import ModelServer
 from inference.volume import load_volume, read_series
 from node.clock import Clock, at
 from node.core.job import Claim, ResultSet
+from node.core.pictures import KEY_SLICES, OVERLAY, key_slice
 from node.core.ports import Files, Hold, Jobs
 from node.errors import LeaseLost, OutOfResources
 from node.pipeline.forms import Made, Workshop, kept, objects_of
@@ -21,7 +23,6 @@ from node.pipeline.retry import Again, Handled, decide
 from node.pipeline.translate import context_for_model, require_identity
 from node.telemetry import log, log_failure
 
-PICTURE = "overlay.png"
 ANSWER = "answer.npz"
 
 
@@ -84,14 +85,33 @@ def _held(
 
 
 def _draw(claim: Claim, result: Result | None, files: Files) -> None:
-    """Draw the picture of the status page, after the results: nobody waits for it, nothing hangs on it."""
+    """Keep the pictures of the status page, after the results: nobody waits for them, nothing hangs on them.
+
+    The overlay comes first: it has a record, and what stands beside it goes when it goes.
+    """
     if result is None:
         return
     try:
         picture = overlay(load_volume(result.series), result)
-        files.keep_result(claim.transaction_uid, PICTURE, picture)
+        files.keep_result(claim.transaction_uid, OVERLAY, picture)
+        _keep_key_slices(claim, result, files)
     except (SeriesUnusable, OutOfResources) as error:
         log_failure("picture not drawn", error, job_id=claim.job_id)
+
+
+def _keep_key_slices(claim: Claim, result: Result, files: Files) -> None:
+    shown = []
+    for number, picture in enumerate(result.pictures, start=1):
+        files.keep_result(claim.transaction_uid, key_slice(number), png(picture.pixels))
+        shown.append({
+            "file": key_slice(number),
+            "slice": picture.index + 1,
+            "slices": len(result.series.planes),
+            "shows": picture.shows,
+            "lines": picture.lines,
+        })
+    told = json.dumps(shown, indent=1).encode()
+    files.keep_result(claim.transaction_uid, KEY_SLICES, told)
 
 
 def _do(claim: Claim, jobs: Jobs, files: Files, bench: Bench, created: datetime) -> Result:
@@ -129,7 +149,7 @@ def _in_every_form(made: Made, files: Files, workshop: Workshop) -> list[ResultS
         replace(kept(made, profile, objects, workshop, place), destinations=takers[profile])
         for profile, objects in built.items()
     ]
-    picture = files.result_path(place[1], PICTURE)
+    picture = files.result_path(place[1], OVERLAY)
     result_sets[0] = replace(result_sets[0], answer=answer, picture=picture)
     return result_sets
 

@@ -1,4 +1,4 @@
-"""The only place that knows the libraries' types on both sides: inference's, integrations', and ours."""
+"""The only place, `reported` beside it, that knows the libraries' types on both sides, and ours."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from inference.codes import Code
 from inference.context import Context, ContextValue
 from inference.errors import SeriesUnusable
-from inference.findings import Finding, Measurement, Result
+from inference.findings import Result
 from inference.results.objects import ResultObjects
 from inference.volume import Series
 from integrations.context import RecordContext
@@ -17,14 +17,13 @@ from integrations.report import (
     Coding,
     Model,
     PatientIdentity,
-    Quantity,
     Report,
-    ReportedFinding,
     ReportedSeries,
     StudyIdentity,
     UsedValue,
 )
 from node.core.job import Claim
+from node.pipeline.reported import coding, conclusion, reported
 
 PATIENT_KEYWORDS = (
     "PatientID",
@@ -183,8 +182,8 @@ def report(
             content_qualification=card.content_qualification,
             weights_digest=card.weights_digest,
         ),
-        procedure=_coding(card.procedure_reported),
-        findings=tuple(_reported(finding) for finding in result.findings),
+        procedure=coding(card.procedure_reported),
+        findings=reported(result),
         context=tuple(_used(name, value) for name, value in result.context.values.items()),
         record_patient=claim.context.get("patient"),
         issued=issued,
@@ -192,47 +191,13 @@ def report(
     )
 
 
-def conclusion(result: Result) -> str:
-    """Return the findings in one sentence for people, with the qualification of the model."""
-    told = []
-    for finding in result.findings:
-        values = ", ".join(
-            f"{item.concept.meaning.lower()} {item.value} {item.unit.meaning}"
-            for item in finding.measurements
-        )
-        told.append(f"{finding.segment.label}: {values if finding.present else 'not found'}")
-    card = result.card
-    return f"{card.content_qualification}, not for diagnosis. {'; '.join(told)} ({card.name} {card.version})."
-
-
-def _reported(finding: Finding) -> ReportedFinding:
-    planar = finding.key_slice.measurements if finding.key_slice else ()
-    site = finding.segment.finding_site
-    return ReportedFinding(
-        tracking_uid=finding.tracking_uid,
-        label=finding.segment.label,
-        type=_coding(finding.segment.type),
-        site=_coding(site) if site else None,
-        present=finding.present,
-        quantities=tuple(_quantity(item) for item in (*finding.measurements, *planar)),
-    )
-
-
-def _quantity(item: Measurement) -> Quantity:
-    return Quantity(
-        concept=_coding(item.concept),
-        value=str(item.value),
-        unit=_coding(item.unit),
-    )
-
-
 def _used(name: str, value: ContextValue) -> UsedValue:
     coded = isinstance(value.value, Code)
     return UsedValue(
         feature=name,
-        concept=_coding(value.concept),
+        concept=coding(value.concept),
         value=value.value.value if isinstance(value.value, Code) else f"{value.value:g}",
-        unit=None if coded or value.unit is None else _coding(value.unit),
+        unit=None if coded or value.unit is None else coding(value.unit),
         source=value.source,
         effective=value.effective,
     )
@@ -259,10 +224,6 @@ _SEX_MEANINGS = {"M": "Male", "F": "Female", "U": "Unknown sex", "MP": "Male Pse
 
 def _triple(code: Coding) -> list[str]:
     return [code.value, code.scheme, code.meaning]
-
-
-def _coding(code: Code) -> Coding:
-    return Coding(code.value, code.scheme, code.meaning)
 
 
 def _text(value: object) -> str:

@@ -19,7 +19,7 @@ from tests.acceptance.senders import Senders
 from tests.acceptance.site import Plan, Site, peer_source, running_site
 from tests.peers import wait_for
 
-KILLS = int(os.environ.get("OVERREAD_KILLS", "10"))
+KILLS = int(os.environ.get("OVERREAD_KILLS", "5"))
 SEED = int(os.environ.get("OVERREAD_SEED", "20261015"))
 LONGEST_S = 0.6
 """Between the first answer after a kill and the next kill."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.acceptance.load import MATRIX, write_images
+from tests.benchmarks.ingest_floor import floor
 from tests.benchmarks.ingest_memory import memory
 from tests.benchmarks.ingest_million import million
 from tests.benchmarks.receivers import PDU, Receiver, Serving, environment, receivers
@@ -153,6 +154,9 @@ def main(arguments: argparse.Namespace) -> int:
                 median = {name: statistics.median(values) for name, values in speeds.items()}
                 tables[f"{kind}, {associations}"] = {n: round(v, 1) for n, v in median.items()}
                 found += bounds(median, associations, kind)
+        if "floor" not in arguments.skip:
+            alone = floor(Path(folder), arguments.images, arguments.runs)
+            more["syncs alone"] = round(statistics.median(alone), 1)
         if "million" not in arguments.skip:
             more["million"], told = million(Path(folder), arguments.rows, arguments.runs)
             faults += told
@@ -181,7 +185,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=1_000_000, help="instances already on record")
     parser.add_argument("--memory-images", type=int, default=20_000)
     parser.add_argument("--large-mb", type=int, default=2048, help="of the multi-frame object")
-    parser.add_argument("--skip", nargs="*", default=(), choices=("peers", "million", "memory"))
+    parts = ("peers", "floor", "million", "memory")
+    parser.add_argument("--skip", nargs="*", default=(), choices=parts)
     return parser.parse_args(arguments)
 
 

@@ -18,6 +18,7 @@ _BERLIN = timezone(timedelta(hours=2))
 REPORTS = {
     "as it is": REPORT,
     "nothing found": replace(REPORT, findings=(NO_LESION,)),
+    "undecided": replace(REPORT, findings=(replace(NO_LESION, present=None),)),
     "nothing looked for": replace(REPORT, findings=()),
     "with a site": replace(REPORT, findings=(replace(BRAIN_FINDING, site=BRAIN),)),
     "without context": replace(REPORT, context=()),

@@ -120,7 +120,9 @@ def test_a_byte_altered_is_found_when_the_content_is_verified(archive: Archive) 
         "instances/2.25.100/2.25.2000/2.25.1.0123456789abcdef.dcm",
         "instances/stray.dcm",
         "results/2.25.900/2.25.99.dcm",
+        "results/2.25.900/key-slice-1.png.part",
         "results/somebody/else.dcm",
+        "results/somebody/key-slice-1.png",
     ],
 )
 def test_a_file_added(archive: Archive, path: str) -> None:

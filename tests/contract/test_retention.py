@@ -326,7 +326,7 @@ def test_killed_at_any_point_nothing_is_lost_and_the_next_run_finishes(
         assert kept in {0, 3}
         again.retention().recover()
         again.assert_adds_up()
-        assert len(again.on_disk()) == (6 if kept else 0)
+        assert len(again.on_disk()) == (8 if kept else 0)
         assert again.expire().instances == kept
         assert again.on_disk() == again.folders() == set()
         assert (again.files.root / "removals").stat().st_size % 2 == 0

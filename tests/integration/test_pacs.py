@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from pynetdicom import AE, evt
+from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification
 
 from integrations.errors import Refused, SyntaxRefused, Unavailable
-from integrations.pacs.peer import DicomPeer, echo
+from integrations.pacs.peer import DicomPeer, associated, echo
 from integrations.pacs.query import DicomArchiveIndex
 from integrations.pacs.storage import StorageDestination
 from integrations.report import Instance
@@ -263,3 +264,21 @@ def test_a_peer_that_stays_silent_is_unavailable() -> None:
 def test_echo(orthanc: Orthanc, receiver: Receiver) -> None:
     echo(_peer(orthanc.dicom_port, "ORTHANC"))
     echo(_peer(receiver.port))
+
+
+def test_a_response_waits_for_whoever_asked(receiver: Receiver) -> None:
+    """Another thread of the library looks for messages too, and would throw a response away."""
+    with associated(_peer(receiver.port), [build_context(Verification)]) as association:
+        rounds = [0]
+        look = association.acse.is_aborted
+
+        def counted(*which: str) -> bool:
+            rounds[0] += 1
+            return bool(look(*which))
+
+        association.acse.is_aborted = counted
+        response = (1, object())
+        association.dimse.msg_queue.put(response)
+        seen = rounds[0]
+        wait_for(lambda: rounds[0] > seen + 4, timeout_s=10, what="the library's thread to look")
+        assert association.dimse.get_msg(block=True) == response

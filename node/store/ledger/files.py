@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, text
 
 from node.core.identifiers import is_uid
 from node.core.ledger import Difference
+from node.core.pictures import is_beside, overlay_of
 from node.store.aside import set_aside
 from node.store.database import Database
 
@@ -107,7 +108,8 @@ def compare(
             yield from _gone(connection, list(records))
             path, records = next(expected, END)
         elif file.path < path:
-            if _settled(connection, file, settled_at):
+            # key slices come before their overlay in the order of paths, and behind all else of their result
+            if not is_beside(file.path, path) and _unaccounted(connection, root, file, settled_at):
                 yield _added(file), None
             file = next(files, NO_FILE)
         else:
@@ -185,6 +187,20 @@ def _added(file: Found) -> Difference:
         what="the file is in no record",
         remedy="find out who put it there; a DICOM file is taken in by C-STORE only",
     )
+
+
+def _unaccounted(connection: Connection, root: Path, file: Found, settled_at: float) -> bool:
+    return _settled(connection, file, settled_at) and not _leaving(connection, root, file)
+
+
+def _leaving(connection: Connection, root: Path, file: Found) -> bool:
+    """Whether a key slice stands beside an overlay that is set aside: retention is about to remove both."""
+    overlay = overlay_of(file.path)
+    if overlay is None:
+        return False
+    shown = text("SELECT result_set_id FROM result_set WHERE picture = :overlay")
+    subject = connection.execute(shown, {"overlay": overlay}).scalar()
+    return subject is not None and set_aside(root, "picture", str(subject)).exists()
 
 
 def _settled(connection: Connection, file: Found, settled_at: float) -> bool:

@@ -6,8 +6,17 @@ import pytest
 from numpy.typing import NDArray
 
 from inference import phantoms
-from inference.codes import AREA, MILLILITRE, SQUARE_MILLIMETRE, VOLUME
-from inference.measurements import key_slice, outline, volume
+from inference.codes import (
+    AREA,
+    LONG_AXIS,
+    MAXIMUM,
+    MILLILITRE,
+    MILLIMETRE,
+    SQUARE_MILLIMETRE,
+    VOLUME,
+    VOXEL_SUM,
+)
+from inference.measurements import key_slice, longest_axis, outline, volume
 
 
 def polygon_area(points: NDArray[np.float64]) -> float:
@@ -29,13 +38,17 @@ def test_a_ball_has_its_volume_and_its_largest_disc(affine: NDArray[np.float64])
     ball = phantoms.sphere(affine, shape, radius_mm=20) > 0
     measured = volume(ball, affine)
     assert (measured.concept, measured.unit) == (VOLUME, MILLILITRE)
+    assert (measured.method, measured.derivation) == (VOXEL_SUM, None)
     assert measured.value == pytest.approx(4 / 3 * np.pi * 20**3 / 1000, rel=0.01)
     best = key_slice(ball, affine)
     assert best.index == pytest.approx(22, abs=1)
-    (area,) = best.measurements
+    pixel_mm = np.linalg.norm(affine[:3, 1:3], axis=0)
+    pixel_mm2 = np.prod(pixel_mm)
+    area, longest = best.measurements
     assert (area.concept, area.unit) == (AREA, SQUARE_MILLIMETRE)
     assert area.value == pytest.approx(np.pi * 20**2, rel=0.01)
-    pixel_mm2 = np.linalg.norm(affine[:3, 1]) * np.linalg.norm(affine[:3, 2])
+    assert (longest.concept, longest.unit, longest.derivation) == (LONG_AXIS, MILLIMETRE, MAXIMUM)
+    assert longest.value == pytest.approx(40, abs=np.hypot(*pixel_mm))
     assert polygon_area(best.contour) * pixel_mm2 == pytest.approx(area.value, rel=0.02)
     np.testing.assert_allclose(best.contour.mean(axis=0), [45, 45], atol=0.6)
 
@@ -113,3 +126,19 @@ def test_a_large_outline_has_few_points_and_stays_close() -> None:
     radius = np.hypot((contour[:, 1] - 120.5) / 90, (contour[:, 0] - 130.5) / 70)
     assert abs(radius - 1).max() < 1 / 70
     assert polygon_area(contour) == pytest.approx(part.sum(), rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("points", "length"),
+    [
+        ([(1, 1), (1, 1)], 0.0),
+        ([(1, 1), (4, 3), (1, 1)], np.hypot(3 * 0.5, 2 * 2)),
+        ([(0, 0), (4, 0), (4, 3), (0, 3), (0, 0)], np.hypot(4 * 0.5, 3 * 2)),
+    ],
+    ids=["a point", "a line", "a box of pixels that are not square"],
+)
+def test_the_longest_axis_is_measured_in_millimetres(
+    points: list[tuple[float, float]], length: float
+) -> None:
+    measured = longest_axis(np.array(points, np.float64), (0.5, 2.0))
+    assert measured.value == pytest.approx(length, abs=1e-3)

@@ -14,9 +14,30 @@ from pydicom.uid import EnhancedMRImageStorage
 
 from inference import phantoms
 from inference.card import Card, Segment
-from inference.codes import AREA, MILLILITRE, SQUARE_MILLIMETRE, VOLUME, Code
+from inference.codes import (
+    AREA,
+    LONG_AXIS,
+    MAXIMUM,
+    MILLILITRE,
+    MILLIMETRE,
+    SQUARE_MILLIMETRE,
+    VOLUME,
+    VOXEL_SUM,
+    Code,
+)
 from inference.context import AGE, SEX, Context, ContextValue
-from inference.findings import Finding, KeySlice, Measurement, Result
+from inference.declared import Decision, Quantity, Question, Target
+from inference.findings import (
+    Classification,
+    Detection,
+    Finding,
+    Form,
+    KeyPicture,
+    KeySlice,
+    Measurement,
+    Reading,
+    Result,
+)
 from inference.results.objects import Equipment, ResultRequest
 from inference.uids import derived_uid
 from inference.volume import Series, read_series
@@ -62,6 +83,44 @@ LESION = Segment(
     finding_site=Code("12738006", "SCT", "Brain"),
     colour_rgb=(220, 20, 60),
 )
+
+
+HEMORRHAGE = Question(
+    label="Hemorrhage",
+    category=Code("49755003", "SCT", "Morphologically Abnormal Structure"),
+    type=Code("50960005", "SCT", "Hemorrhage"),
+    finding_site=Code("12738006", "SCT", "Brain"),
+    laterality=None,
+    decision=Decision(
+        score=Code("ich-score", "99PHANTOM", "Hemorrhage score"),
+        calibrated=False,
+        threshold=0.5,
+        indeterminate_from=0.3,
+    ),
+)
+NODULE = Target(
+    label="Nodule",
+    category=Code("49755003", "SCT", "Morphologically Abnormal Structure"),
+    type=Code("27925004", "SCT", "Nodule"),
+    finding_site=Code("12738006", "SCT", "Brain"),
+    laterality=Code("7771000", "SCT", "Left"),
+    colour_rgb=(30, 144, 255),
+    decision=Decision(score=Code("122157", "DCM", "Probability"), calibrated=True, threshold=0.25),
+)
+THICKNESS = Quantity(
+    label="Mean cortical thickness",
+    concept=Code("118560001", "SCT", "Thickness"),
+    unit=MILLIMETRE,
+    derivation=Code("373098007", "SCT", "Mean"),
+    finding_site=Code("12738006", "SCT", "Brain"),
+    laterality=None,
+)
+_BOX = np.array([(4.5, 6), (12, 6), (12, 17.25), (4.5, 17.25), (4.5, 6)], np.float64)
+_PLACES: Mapping[Form, NDArray[np.float64]] = {
+    Form.BOX: _BOX,
+    Form.POINT: np.array([(20.5, 30.5)], np.float64),
+    Form.DIAMETER: np.array([(8, 9), (15.5, 21)], np.float64),
+}
 
 
 def card(*segments: Segment) -> Card:
@@ -145,6 +204,57 @@ def without(result: Result, number: int) -> Result:
     return replace(result, mask=mask, findings=findings)
 
 
+def with_everything(result: Result, *, score: float = 0.83) -> Result:
+    """Return `result` with an answer, three places of one target and a number of the whole series."""
+    model = replace(
+        result.card,
+        questions=(HEMORRHAGE,),
+        targets=(NODULE,),
+        quantities=(THICKNESS,),
+        most_places=4,
+    )
+    answer = Classification(
+        question=HEMORRHAGE,
+        tracking_identifier="Hemorrhage",
+        tracking_uid=derived_uid("tracking", "hemorrhage"),
+        score=score,
+    )
+    reading = Reading(
+        quantity=THICKNESS,
+        tracking_identifier="Thickness",
+        tracking_uid=derived_uid("tracking", "thickness"),
+        value=2.51,
+    )
+    return replace(
+        result,
+        card=model,
+        classifications=(answer,),
+        detections=tuple(_place(form) for form in _PLACES),
+        readings=(reading,),
+        pictures=(_picture(3), _picture(6)),
+    )
+
+
+def _place(form: Form) -> Detection:
+    longest = Measurement(concept=LONG_AXIS, value=14.2, unit=MILLIMETRE, derivation=MAXIMUM)
+    return Detection(
+        target=NODULE,
+        tracking_identifier=f"Nodule {form}",
+        tracking_uid=derived_uid("tracking", "nodule", form),
+        score=0.75,
+        form=form,
+        index=3,
+        points=_PLACES[form],
+        measurements=(longest,) if form is Form.DIAMETER else (),
+    )
+
+
+def _picture(index: int) -> KeyPicture:
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    pixels[8:20, 10:30] = (200, 30, 40 * (index % 4))
+    return KeyPicture(index=index, pixels=pixels, shows=(), lines=())
+
+
 def _finding(series: Series, segment: Segment, mask: NDArray[np.uint8]) -> Finding:
     region = mask == segment.number
     tracking = {
@@ -159,6 +269,7 @@ def _finding(series: Series, segment: Segment, mask: NDArray[np.uint8]) -> Findi
         concept=VOLUME,
         value=float(region.sum()) * area * series.stack.slice_spacing_mm / 1000,
         unit=MILLILITRE,
+        method=VOXEL_SUM,
     )
     return Finding(
         segment=segment,
@@ -177,7 +288,13 @@ def _key_slice(region: NDArray[np.bool_], pixel_area: float) -> KeySlice:
     area = Measurement(
         concept=AREA, value=float(region[index].sum()) * pixel_area, unit=SQUARE_MILLIMETRE
     )
-    return KeySlice(index=index, contour=contour.astype(np.float64), measurements=(area,))
+    longest = Measurement(
+        concept=LONG_AXIS,
+        value=float(np.hypot(right - left, bottom - top)),
+        unit=MILLIMETRE,
+        derivation=MAXIMUM,
+    )
+    return KeySlice(index=index, contour=contour.astype(np.float64), measurements=(area, longest))
 
 
 def enhanced(study: Study, folder: Path) -> Series:

@@ -183,9 +183,9 @@ def test_each_value_stands_once_and_both_groups_share_the_tracking_uid(tmp_path:
     expected = []
     for finding in result.findings:
         assert finding.key_slice is not None
-        volume, area = finding.measurements[0].value, finding.key_slice.measurements[0].value
-        expected.append((finding.tracking_uid, [("Volume", volume)]))
-        expected.append((finding.tracking_uid, [("Area", area)]))
+        area, longest = (one.value for one in finding.key_slice.measurements)
+        expected.append((finding.tracking_uid, [("Volume", finding.measurements[0].value)]))
+        expected.append((finding.tracking_uid, [("Area", area), ("Long axis", longest)]))
     assert found == expected
 
 

@@ -14,8 +14,9 @@ from inference.testing import ThresholdServer
 from node.clock import SetClock
 from node.core.form import Wish
 from node.core.job import Claim
+from node.core.pictures import KEY_SLICES, OVERLAY, key_slice
 from node.errors import LeaseLost, OutOfResources
-from node.pipeline.analyse import ANSWER, PICTURE, Bench, analyse_next
+from node.pipeline.analyse import ANSWER, Bench, analyse_next
 from node.pipeline.forms import Workshop
 from node.pipeline.records import from_record
 from node.pipeline.translate import Source
@@ -91,14 +92,16 @@ def test_results_are_kept_then_published_then_drawn(
 ) -> None:
     jobs = MemoryJobs(owed=[ball], calls=files.calls)  # one note for both
     assert run(jobs, files, bench(brain_card))
-    assert names(files.calls) == ["renew", *["keep_result"] * 3, "publish", "keep_result"]
+    kept = ["keep_result"] * 3
+    assert names(files.calls) == ["renew", *kept, "keep_result", "publish", *kept]
     assert files.calls[1] == ("keep_result", ball.transaction_uid, ANSWER)
-    assert files.calls[-1] == ("keep_result", ball.transaction_uid, PICTURE)
+    drawn = [call[2] for call in files.calls[-3:]]
+    assert drawn == [OVERLAY, key_slice(1), KEY_SLICES]
     made = jobs.published
     assert made is not None
-    assert [one.kind for one in made.instances] == ["SEG", "SR"]
+    assert [one.kind for one in made.instances] == ["SEG", "SC", "SR"]
     assert made.result_set_id == made.instances[-1].sop_instance_uid
-    assert made.picture == f"results/{ball.transaction_uid}/{PICTURE}"
+    assert made.picture == f"results/{ball.transaction_uid}/{OVERLAY}"
     assert made.answer == f"results/{ball.transaction_uid}/{ANSWER}"
     assert made.server == ThresholdServer().name
     report = from_record(made.report)

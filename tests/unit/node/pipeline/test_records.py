@@ -49,7 +49,7 @@ class Chance:
             label=self.text(),
             type=self.coding(),
             site=self.random.choice([None, self.coding()]),
-            present=self.random.random() < 0.5,
+            present=self.random.choice([True, False, None]),
             quantities=self.some(self.quantity),
         )
 
