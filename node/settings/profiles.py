@@ -29,12 +29,12 @@ class ProfileTable(Table):
     every_frame: bool | None = Field(None, description="Also frames in which no segment is.")
     report: ReportClass | None = Field(None, description="SOP class of the report.")
     coordinates: Coordinates | None = Field(None, description="How contours are given.")
+    groups_without_regions: bool | None = Field(
+        None, description="Answers about the whole series as measurement groups of their own."
+    )
     parametric_map: bool | None = Field(None, description="A saliency map as Parametric Map.")
     capture: bool | None = Field(None, description="Key slices as secondary capture.")
-    single_frames: bool | None = Field(None, description="One object for each captured slice.")
-    groups_without_regions: bool | None = Field(
-        None, description="Answers and numbers as groups too, which some viewers cannot open."
-    )
+    single_frames: bool | None = Field(None, description="Each key slice as a capture of its own.")
     key_objects: bool | None = Field(None, description="A Key Object Selection.")
     presentation_state: bool | None = Field(None, description="Contours as a presentation state.")
     summary: bool | None = Field(None, description="One page as PDF.")

@@ -124,6 +124,30 @@ def test_an_older_result_that_is_delivered_last_goes_too(store: Store) -> None:
     assert causes(store) == {"pacs": ("SUPERSEDED", "OWED")}
 
 
+def test_an_older_result_stays_until_the_newer_one_is_there(store: Store) -> None:
+    store.published()
+    older = claimed_of(store, "pacs")
+    for item, _ in older.instances:
+        store.deliveries.progress(older, item.sop_instance_uid, InstanceState.SENT)
+    rerun(store)
+    store.deliveries.finish(older, DeliveryState.CONFIRMED, {"references": []})
+    assert causes(store) == {}
+    store.deliver_all()
+    assert causes(store) == {"pacs": ("SUPERSEDED", "OWED")}
+
+
+def test_half_a_result_that_was_taken_back_is_not_again(store: Store) -> None:
+    store.published()
+    older = claimed_of(store, "pacs")
+    store.deliveries.progress(older, older.instances[0][0].sop_instance_uid, InstanceState.SENT)
+    store.deliveries.park(older, "PACS-A900", "no")
+    rerun(store)
+    store.deliver_all()
+    assert withdraw_all(store) == 1
+    retract(store)
+    assert withdraw_all(store) == 2  # those of the newer result
+
+
 def test_half_an_older_result_goes_too_and_is_not_completed(store: Store) -> None:
     store.published()
     older = claimed_of(store, "pacs")
