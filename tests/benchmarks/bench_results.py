@@ -22,6 +22,10 @@ SEGMENTS = (1, 12, 104)
 FASTER = {"BINARY": 2.5, "LABELMAP": 1.5}
 """How many times as fast as highdicom a Segmentation is to be, at least."""
 
+IDENTIFICATION = 30
+"""Bytes of Segment Identification in a frame. Where there is one segment, highdicom says it once for all
+frames; we say it in each, because Weasis looks for it nowhere else."""
+
 FINDINGS = 100
 REPORT_S = 0.3
 MASK_SHARE = 0.5
@@ -92,13 +96,19 @@ def failures(rows: Sequence[dict[str, Any]], report: dict[str, float]) -> list[s
         name = f"{row['form']} {row['segments']}"
         if row["ratio"] < FASTER[row["form"]]:
             failed.append(f"{name}: {row['ratio']:.2f} times as fast")
-        if row["sizes"]["ours"] > row["sizes"]["highdicom"]:
+        if row["sizes"]["ours"] > row["sizes"]["highdicom"] + allowed(row):
             failed.append(f"{name}: larger")
         if row["memory"]["peak"] > row["memory"]["size"] + MASK_SHARE * mask:
             failed.append(f"{name}: {row['memory']['peak'] / 1e6:.0f} MB")
     if report["median_s"] > REPORT_S:
         failed.append(f"report: {report['median_s']:.2f} s")
     return failed
+
+
+def allowed(row: dict[str, Any]) -> int:
+    """Return by how many bytes ours may be the larger."""
+    once = row["form"] == "BINARY" and row["segments"] == 1
+    return IDENTIFICATION * SHAPE[0] if once else 0
 
 
 def main(runs: int) -> None:

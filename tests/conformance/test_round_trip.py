@@ -38,6 +38,7 @@ def test_a_mask_survives(number: int, tmp_path: Path) -> None:
         assert Kind.SEG not in paths
         assert validators.dsrdump(paths[Kind.SR]).count("(272519000,SCT,") == len(result.findings)
         return
+    assert validators.dciodvfy_errors(paths[Kind.SEG]) == [], tried.told
     _dcmqi(paths[Kind.SEG], tried, result, tmp_path)
     _highdicom(paths[Kind.SEG], tried, result)
     _gdcm(paths[Kind.SEG], tried, result, tmp_path)
