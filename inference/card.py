@@ -47,9 +47,13 @@ class Segment:
     category, type
         Segmented Property Category and Type (CID 7150, CID 7151).
     finding_site
-        Where it lies, for the report; None when the type says it.
+        Where it lies, for segmentation and report; None when the type says it.
     colour_rgb
         Display colour, 0–255 each.
+    type_modifier
+        Narrows the type (0062,0011): the right one of two, for example, where the type is the organ itself.
+    laterality
+        On which side of the body `finding_site` is (CID 244); None for what is not paired.
     """
 
     number: int
@@ -58,6 +62,8 @@ class Segment:
     type: Code
     finding_site: Code | None
     colour_rgb: tuple[int, int, int]
+    type_modifier: Code | None = None
+    laterality: Code | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +268,8 @@ def _input(table: Mapping[str, Any]) -> Input:
 
 
 def _segment(table: Mapping[str, Any]) -> Segment:
+    if "laterality" in table and "finding_site" not in table:
+        raise ValueError(f"segment {table['number']}: laterality needs a finding_site to be of")
     red, green, blue = (int(value) for value in table["colour_rgb"])
     return Segment(
         number=int(table["number"]),
@@ -270,4 +278,6 @@ def _segment(table: Mapping[str, Any]) -> Segment:
         type=code(table["type"]),
         finding_site=optional_code(table.get("finding_site")),
         colour_rgb=(red, green, blue),
+        type_modifier=optional_code(table.get("type_modifier")),
+        laterality=optional_code(table.get("laterality")),
     )

@@ -54,9 +54,13 @@ def integers(keyword: str, *values: int) -> bytes:
 
 def sequence(keyword: str, *items: bytes) -> bytes:
     """Return a sequence of items, each the bytes of its elements in the order of their tags."""
+    return encoded_sequence(keyword, items_of(*items))
+
+
+def encoded_sequence(keyword: str, items: bytes) -> bytes:
+    """Return a sequence of what `items_of` returned."""
     group, element, vr = _tag(keyword)
-    value = items_of(*items)
-    return _LONG.pack(group, element, vr, 0, len(value)) + value
+    return _LONG.pack(group, element, vr, 0, len(items)) + items
 
 
 def items_of(*items: bytes) -> bytes:

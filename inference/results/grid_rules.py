@@ -9,6 +9,7 @@ from pydicom import Dataset
 
 from inference.geometry import DIRECTION_TOLERANCE, POSITION_TOLERANCE_MM, dot
 from inference.results.examined import Source
+from inference.results.pixel_rules import BACKGROUND, is_label_map, pixel_faults
 
 SPACING_TOLERANCE_MM = 1e-4
 
@@ -23,7 +24,7 @@ def grid_faults(dataset: Dataset, source: Source) -> Iterator[str]:
     yield from _plane_faults(dataset, source)
     yield from _segment_faults(dataset)
     yield from _frame_faults(dataset, source)
-    yield from _pixel_faults(dataset)
+    yield from pixel_faults(dataset, source)
 
 
 def _plane_faults(dataset: Dataset, source: Source) -> Iterator[str]:
@@ -35,14 +36,23 @@ def _plane_faults(dataset: Dataset, source: Source) -> Iterator[str]:
     expected = (*plane.row_direction, *plane.column_direction)
     if not np.allclose(cosines, expected, rtol=0, atol=DIRECTION_TOLERANCE):
         yield "the orientation is not the source's"
-    spacing = _numbers(shared.PixelMeasuresSequence[0].PixelSpacing)
+    measures = shared.PixelMeasuresSequence[0]
+    steps = [measures.get("SpacingBetweenSlices"), measures.get("SliceThickness")]
+    through = source.series.stack.slice_spacing_mm
+    if not np.allclose(_numbers(steps), through, rtol=0, atol=SPACING_TOLERANCE_MM):
+        yield "the distance of the slices is not the source's"
+    spacing = _numbers(measures.PixelSpacing)
     distances = (plane.row_spacing_mm, plane.column_spacing_mm)
     if not np.allclose(spacing, distances, rtol=0, atol=SPACING_TOLERANCE_MM):
         yield "the pixel spacing is not the source's"
 
 
 def _segment_faults(dataset: Dataset) -> Iterator[str]:
-    numbers = [item.SegmentNumber for item in dataset.SegmentSequence]
+    items = list(dataset.SegmentSequence)
+    if is_label_map(dataset):
+        yield from _background_faults(dataset)
+        items = [item for item in items if item.SegmentNumber != BACKGROUND]
+    numbers = [item.SegmentNumber for item in items]
     if numbers != list(range(1, len(numbers) + 1)):
         yield "segments are not numbered from 1 by 1"
     for keyword, reason in (
@@ -50,20 +60,29 @@ def _segment_faults(dataset: Dataset) -> Iterator[str]:
         ("RecommendedDisplayCIELabValue", "have a colour: every viewer picks its own"),
         ("TrackingUID", "have a Tracking UID"),
     ):
-        if not all(item.get(keyword) for item in dataset.SegmentSequence):
+        if not all(item.get(keyword) for item in items):
             yield f"not all segments {reason}"
-    used = {_segment_number(item) for item in dataset.PerFrameFunctionalGroupsSequence}
-    if not used <= set(numbers):
+    of_frames = {None} if is_label_map(dataset) else set(numbers)
+    if not {_segment_number(item) for item in _frames(dataset)} <= of_frames:
         yield "a frame belongs to a segment that is not described"
 
 
+def _background_faults(dataset: Dataset) -> Iterator[str]:
+    """PS3.3 C.8.20.2: readers tell background from segments by the padding value and its item."""
+    if dataset.get("PixelPaddingValue") != BACKGROUND:
+        yield f"Pixel Padding Value is not {BACKGROUND}, the background"
+    first = dataset.SegmentSequence[0]
+    if first.SegmentNumber != BACKGROUND or "TrackingUID" in first:
+        yield "the first item of the Segment Sequence is not the background"
+
+
 def _frame_faults(dataset: Dataset, source: Source) -> Iterator[str]:
-    frames = dataset.PerFrameFunctionalGroupsSequence
+    frames = _frames(dataset)
     displaced = sum(not _on_its_plane(item, source) for item in frames)
     if displaced:
         yield f"{displaced} frames do not lie on the plane of the source frame that they name"
     normal = source.series.stack.normal
-    heights: dict[int, list[float]] = {}
+    heights: dict[int | None, list[float]] = {}
     for item in frames:
         x, y, z = _numbers(item.PlanePositionSequence[0].ImagePositionPatient)
         heights.setdefault(_segment_number(item), []).append(dot((x, y, z), normal))
@@ -81,21 +100,14 @@ def _on_its_plane(item: Dataset, source: Source) -> bool:
     )
 
 
-def _pixel_faults(dataset: Dataset) -> Iterator[str]:
-    frames = len(dataset.PerFrameFunctionalGroupsSequence)
-    size = dataset.Rows * dataset.Columns
-    octets = -(-frames * size // 8)
-    if dataset.NumberOfFrames != frames or len(dataset.PixelData) != octets + octets % 2:
-        yield "frames, their descriptions and Pixel Data differ in number"
-        return
-    bits = np.unpackbits(np.frombuffer(dataset.PixelData, np.uint8), bitorder="little")
-    empty = int(np.sum(~bits[: frames * size].reshape(frames, size).any(axis=1)))
-    if empty:
-        yield f"{empty} frames are empty"
+def _frames(dataset: Dataset) -> list[Dataset]:
+    return list(dataset.PerFrameFunctionalGroupsSequence)
 
 
-def _segment_number(item: Dataset) -> int:
-    return int(item.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
+def _segment_number(item: Dataset) -> int | None:
+    """Return the segment of a frame; None in a label map, whose frames show all."""
+    identification = item.get("SegmentIdentificationSequence")
+    return int(identification[0].ReferencedSegmentNumber) if identification else None
 
 
 def _numbers(values: object) -> NDArray[np.float64]:

@@ -113,7 +113,7 @@ class ResultObject:
     kind
         What it is.
     dataset
-        The object in memory; what is sent is `encoded`.
+        The object in memory, pixels aside where there are many; what is sent is `encoded`.
     encoded
         The object as a file (PS3.10), made once: every delivery sends these bytes.
     """

@@ -6,15 +6,13 @@ from pathlib import Path
 from inference.findings import Result
 from inference.results.key_objects import key_objects
 from inference.results.objects import (
-    Kind,
     ResultObject,
     ResultObjects,
     ResultRequest,
     StoredObject,
 )
-from inference.results.part10 import as_object
 from inference.results.presentation_state import presentation_state
-from inference.results.profile import GENERIC_PACS, PROFILES, Profile, Segments
+from inference.results.profile import GENERIC_PACS, PROFILES, Profile
 from inference.results.report import report
 from inference.results.segmentation import segmentation
 from inference.results.summary import summary
@@ -27,14 +25,13 @@ def build(
 
     The same arguments give the same bytes. Nothing here is fit to be sent before `gate.check`.
     """
-    masked = profile.segments is not Segments.NONE
-    segments = segmentation(result, request) if masked else None
+    segments = segmentation(result, request, profile)
     made = (
-        None if segments is None else as_object(Kind.SEG, segments),
+        segments,
         key_objects(result, request, profile),
         presentation_state(result, request, profile),
         summary(result, request, profile),
-        report(result, request, segments, None, profile),
+        report(result, request, None if segments is None else segments.dataset, None, profile),
     )
     return tuple(item for item in made if item is not None)
 

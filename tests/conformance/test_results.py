@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
 from inference.card import load
@@ -116,7 +115,7 @@ def test_dcmqi_finds_every_voxel_in_its_place(made: Made, tmp_path: Path) -> Non
     for number, image in images.items():
         region = made.result.mask == number
         assert image.voxels.sum() == region.sum()
-        assert _read_at(image, made.result)[region].all()
+        assert image.at(made.result.series.affine, region.shape)[region].all()
 
 
 def test_tid1500reader_and_dsrdump_find_each_value_once(made: Made, tmp_path: Path) -> None:
@@ -186,7 +185,8 @@ def test_a_misplaced_mask_is_noticed(tmp_path: Path) -> None:
     images = validators.segment_images(made.paths[Kind.SEG], tmp_path / "segments")
     flipped = replace(made.result, mask=np.ascontiguousarray(made.result.mask[:, :, ::-1]))
     for number, image in images.items():
-        assert not _read_at(image, made.result)[flipped.mask == number].all()
+        region = flipped.mask == number
+        assert not image.at(made.result.series.affine, region.shape)[region].all()
 
 
 def _pixelmed(path: Path) -> list[str]:
@@ -200,19 +200,6 @@ def _make(result: Result, folder: Path) -> Made:
     objects = build(result, REQUEST)
     check(objects, result.series)
     return Made(result=result, paths={item.kind: item.path for item in write(objects, folder)})
-
-
-def _read_at(image: validators.SegmentImage, result: Result) -> NDArray[np.bool_]:
-    """Look up, for every voxel of the source, what dcmqi's image says at that place in the patient."""
-    indices = np.indices(result.mask.shape).reshape(3, -1)
-    places = result.series.affine @ np.vstack([indices, np.ones(indices.shape[1])])
-    found = (np.linalg.inv(image.affine) @ places)[:3]
-    nearest = np.rint(found).astype(int)
-    assert np.abs(found - nearest).max() < 0.01, "dcmqi's grid is not the source's"
-    inside = np.all((nearest >= 0) & (nearest < np.array(image.voxels.shape)[:, None]), axis=0)
-    values = np.zeros(indices.shape[1], bool)
-    values[inside] = image.voxels[tuple(nearest[:, inside])] > 0
-    return values.reshape(result.mask.shape)
 
 
 def _number(text: str) -> float:

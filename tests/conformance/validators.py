@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import fhirkit
+import gdcm
 import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
+from pydicom.uid import SegmentationStorage
 
 from integrations.fhir.coding import UCUM
 from integrations.fhir.wire import Resource, encode
@@ -184,6 +186,38 @@ class SegmentImage:
 
     voxels: NDArray[np.uint8]
     affine: NDArray[np.float64]
+
+    def at(self, affine: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+        """Look up, for every voxel of a grid in LPS, what stands at that place in the patient."""
+        indices = np.indices(shape).reshape(3, -1)
+        places = affine @ np.vstack([indices, np.ones(indices.shape[1])])
+        found = (np.linalg.inv(self.affine) @ places)[:3]
+        nearest = np.rint(found).astype(int)
+        assert np.abs(found - nearest).max() < 0.01, "dcmqi's grid is not the source's"
+        inside = np.all((nearest >= 0) & (nearest < np.array(self.voxels.shape)[:, None]), axis=0)
+        values = np.zeros(indices.shape[1], bool)
+        values[inside] = self.voxels[tuple(nearest[:, inside])] > 0
+        return values.reshape(shape)
+
+
+def gdcm_frames(path: Path, folder: Path) -> list[NDArray[np.unsignedinteger[Any]]]:
+    """Decode the frames of a Segmentation with GDCM."""
+    dataset = dcmread(path)
+    if dataset.SegmentationType == "LABELMAP":
+        # GDCM 3.2 does not know the class, and an object of such a class it takes for no image.
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = SegmentationStorage
+        path = folder / "known_class.dcm"
+        dataset.save_as(path)
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(path))
+    if not reader.Read():
+        pytest.fail("GDCM cannot read the pixels")
+    buffer = reader.GetImage().GetBuffer().encode("utf-8", "surrogateescape")
+    pixels = np.frombuffer(buffer, np.uint8)
+    if dataset.BitsAllocated == 1:
+        pixels = np.unpackbits(pixels, bitorder="little")
+    shape = (int(dataset.NumberOfFrames), dataset.Rows, dataset.Columns)
+    return list(pixels[: np.prod(shape)].reshape(shape))
 
 
 def segment_images(path: Path, folder: Path) -> dict[int, SegmentImage]:

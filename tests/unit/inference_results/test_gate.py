@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.config import disable_value_validation
+from pydicom.encaps import encapsulate, generate_frames
 
 from inference.errors import GateRefused
 from inference.results import examined, headers
 from inference.results.gate import check
 from inference.results.objects import Kind, ResultObjects
 from inference.results.part10 import encode
+from inference.results.profile import PROFILES, Profile, Segments
+from inference.results.run_lengths import compressed
 from inference.results.set import build
 from inference.uids import derived_uid
 from inference.volume import Series, read_series
@@ -29,6 +32,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[ResultObjects, Serie
     return build(result, REQUEST), result.series
 
 
+@pytest.fixture(scope="module")
+def made_as_label_map(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[ResultObjects, Series]:
+    result = Study(segments=(BRAIN, LESION)).result(tmp_path_factory.mktemp("source"))
+    return build(result, REQUEST, PROFILES["labelmap"]), result.series
+
+
 def test_what_was_built_passes(made: tuple[ResultObjects, Series]) -> None:
     check(*made)
 
@@ -39,6 +50,17 @@ def test_what_was_built_on_an_enhanced_source_passes(tmp_path: Path) -> None:
     mask[2:4, 5:30, 6:20] = 1
     result = result_on(enhanced(study, tmp_path), study, mask)
     check(build(result, REQUEST), result.series)
+
+
+@pytest.mark.parametrize("form", [Segments.BINARY, Segments.LABELMAP])
+@pytest.mark.parametrize("every_frame", [False, True])
+def test_every_form_of_a_segmentation_passes(
+    tmp_path: Path, form: Segments, every_frame: bool
+) -> None:
+    profile = Profile(name="tried", segments=form, every_frame=every_frame)
+    for shape in ((12, 48, 40), (12, 47, 39)):
+        result = Study(shape=shape, segments=(BRAIN, LESION)).result(tmp_path / str(shape[1]))
+        check(build(result, REQUEST, profile), result.series)
 
 
 def _set(keyword: str, value: object) -> Change:
@@ -77,6 +99,24 @@ def _move(dataset: Dataset) -> None:
 def _empty_frame(dataset: Dataset) -> None:
     octets = dataset.Rows * dataset.Columns // 8
     dataset.PixelData = bytes(octets) + dataset.PixelData[octets:]
+
+
+def _fragments(change: Callable[[list[bytes]], list[bytes]]) -> Change:
+    def refragment(dataset: Dataset) -> None:
+        frames = list(generate_frames(dataset.PixelData, number_of_frames=dataset.NumberOfFrames))
+        dataset.PixelData = encapsulate(change(frames))
+
+    return refragment
+
+
+def _all_background(frames: list[bytes]) -> list[bytes]:
+    return [compressed(np.zeros((48, 40), np.uint8)), *frames[1:]]
+
+
+def _identify(dataset: Dataset) -> None:
+    item = Dataset()
+    item.ReferencedSegmentNumber = 1
+    _frame(dataset).SegmentIdentificationSequence = [item]
 
 
 def _groups(report: Dataset) -> list[Dataset]:
@@ -154,6 +194,14 @@ SEG_RULES = [
         "pixel spacing is not",
         lambda d: setattr(_shared(d).PixelMeasuresSequence[0], "PixelSpacing", [1.2, 0.8]),
     ),
+    (
+        "distance of the slices",
+        lambda d: setattr(_shared(d).PixelMeasuresSequence[0], "SpacingBetweenSlices", 1),
+    ),
+    (
+        "distance of the slices",
+        lambda d: delattr(_shared(d).PixelMeasuresSequence[0], "SpacingBetweenSlices"),
+    ),
     ("1 frames do not lie", _move),
     ("do not ascend", _swap_frames),
     ("1 frames are empty", _empty_frame),
@@ -169,6 +217,25 @@ SEG_RULES = [
         "that is not described",
         lambda d: setattr(_frame(d).SegmentIdentificationSequence[0], "ReferencedSegmentNumber", 3),
     ),
+]
+
+LABEL_MAP_RULES = [
+    ("Rows and Columns", _set("Rows", 60)),
+    ("Pixel Padding Value", _set("PixelPaddingValue", 1)),
+    ("not the background", lambda d: setattr(d, "SegmentSequence", d.SegmentSequence[1:])),
+    ("not numbered", lambda d: setattr(d.SegmentSequence[1], "SegmentNumber", 7)),
+    ("colour", lambda d: delattr(d.SegmentSequence[2], "RecommendedDisplayCIELabValue")),
+    ("Tracking UID", lambda d: delattr(d.SegmentSequence[1], "TrackingUID")),
+    ("do not ascend", _swap_frames),
+    ("1 frames do not lie", _move),
+    ("frame belongs to a segment", _identify),
+    (
+        "pixel belongs to a segment",
+        lambda d: setattr(d, "SegmentSequence", d.SegmentSequence[:2]),
+    ),
+    ("1 frames are empty", _fragments(_all_background)),
+    ("differ in number", _fragments(lambda frames: frames[:-1])),
+    ("differ in number", _set("NumberOfFrames", 1)),
 ]
 
 SR_RULES = [
@@ -217,6 +284,18 @@ def test_a_tampered_object_is_refused(
     objects, series = made
     with pytest.raises(GateRefused) as refused:
         check(_tampered(objects, kind, change), series)
+    assert any(fault in told for told in refused.value.faults)
+
+
+@pytest.mark.parametrize(
+    ("fault", "change"), LABEL_MAP_RULES, ids=[fault for fault, _ in LABEL_MAP_RULES]
+)
+def test_a_tampered_label_map_is_refused(
+    made_as_label_map: tuple[ResultObjects, Series], fault: str, change: Change
+) -> None:
+    objects, series = made_as_label_map
+    with pytest.raises(GateRefused) as refused:
+        check(_tampered(objects, Kind.SEG, change), series)
     assert any(fault in told for told in refused.value.faults)
 
 

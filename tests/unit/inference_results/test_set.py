@@ -13,6 +13,7 @@ from pydicom import Dataset, dcmread
 
 from inference.results.objects import Kind, ResultObjects, ResultRequest
 from inference.results.part10 import encode
+from inference.results.profile import PROFILES
 from inference.results.set import build, write
 from tests.unit.inference_results.studies import (
     BRAIN,
@@ -42,8 +43,22 @@ def test_the_same_result_at_the_same_moment_gives_the_same_bytes(tmp_path: Path)
 @pytest.mark.parametrize("name", ["Phantom^Sphere", "Müller^Änne=山田^太郎"])
 def test_a_report_is_written_as_its_dataset_says(tmp_path: Path, name: str) -> None:
     objects = build(Study(header={"PatientName": name}).result(tmp_path), REQUEST)
-    assert [item.encoded for item in objects] == [encode(item.dataset) for item in objects]
+    report = objects[-1]
+    assert report.encoded == encode(report.dataset)
     assert read(objects, Kind.SR).PatientName == name
+
+
+@pytest.mark.parametrize("profile", ["generic-pacs", "labelmap"])
+def test_a_segmentation_is_its_dataset_and_its_pixels(tmp_path: Path, profile: str) -> None:
+    header = {"PatientName": "Müller^Änne=山田^太郎"}
+    objects = build(Study(header=header).result(tmp_path), REQUEST, PROFILES[profile])
+    written = read(objects, Kind.SEG)
+    syntax = written.file_meta.TransferSyntaxUID
+    assert objects[0].transfer_syntax_uid == syntax
+    assert written.PatientName == header["PatientName"]
+    assert encode(written) == objects[0].encoded
+    del written.PixelData
+    assert encode(written) == encode(objects[0].dataset)
 
 
 def test_other_content_has_other_instance_uids_in_the_same_series(tmp_path: Path) -> None:
