@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,16 +13,20 @@ from inference.answers import Names, classifications, detections, outputs, readi
 from inference.card import Card, Segment
 from inference.context import Context
 from inference.errors import ModelFailed, SeriesUnusable
-from inference.findings import Finding, Result
+from inference.findings import Finding, Result, Saliency
 from inference.measurements import key_slice, volume
-from inference.postprocess import clean, onto_source
+from inference.postprocess import clean, map_onto_source, onto_source
 from inference.preprocess import Grid, grid_for, onto
+from inference.rendering import key_pictures
 from inference.server import ModelServer, Output
 from inference.uids import UUID_ROOT
 from inference.volume import Series, Volume, load_volume
 
 MASK = "mask"
 """Output of a model with segments: uint8, segment numbers, on the grid of its inputs."""
+
+SALIENCY = "saliency"
+"""Output of a model whose card says what it explains: float32, 0 to 1, on the grid of its inputs."""
 
 FORWARD_SECONDS = "forward_seconds"
 """Output that every model gives: two float32, the seconds in its networks (0 for one that it did not need)."""
@@ -80,11 +84,12 @@ def analyse(
     clock.seconds["forward"] = _forward_seconds(answer)
     with clock.stage("postprocess"):
         mask = _mask(card, answer, grid, source)
+        saliency = map_onto_source(answer[SALIENCY], grid, source) if card.explains else None
     with clock.stage("measure"):
         first = next(iter(series.values()))
         names = Names(card=card, series=first, uid_root=uid_root)
         findings = tuple(_finding(names, mask, one) for one in card.segments)
-    return Result(
+    result = Result(
         card=card,
         series=first,
         mask=mask,
@@ -92,10 +97,13 @@ def analyse(
         context=context,
         server=server.name,
         seconds=clock.seconds,
+        saliency=None if saliency is None else _explaining(card, findings, saliency),
         classifications=classifications(names, answer),
         detections=detections(names, answer, grid, source),
         readings=readings(names, answer),
     )
+    with clock.stage("draw"):
+        return replace(result, pictures=key_pictures(next(iter(volumes.values())), result))
 
 
 def _in_order(card: Card, inputs: Mapping[str, Series]) -> dict[str, Series]:
@@ -118,11 +126,22 @@ def _grids(card: Card, first: Volume) -> tuple[Grid, Grid]:
 
 def _outputs(card: Card, grid: Grid) -> tuple[Output, ...]:
     mask = Output(name=MASK, shape=grid.shape, dtype=np.dtype(np.uint8))
+    saliency = Output(name=SALIENCY, shape=grid.shape, dtype=np.dtype(np.float32))
     return (
         *((mask,) if card.segments else ()),
         *outputs(card),
+        *((saliency,) if card.explains else ()),
         Output(name=FORWARD_SECONDS, shape=(2,), dtype=np.dtype(np.float32)),
     )
+
+
+def _explaining(
+    card: Card, findings: tuple[Finding, ...], values: NDArray[np.float32]
+) -> Saliency | None:
+    explains = tuple(
+        one.tracking_uid for one in findings if one.present and one.segment.label in card.explains
+    )
+    return Saliency(values=values, explains=explains) if explains else None
 
 
 def _mask(

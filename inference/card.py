@@ -112,6 +112,8 @@ class Card:
     interpreted_by
         Names of context features without whose values nobody can read the result: a report may tell them
         where its destination's profile allows it.
+    explains
+        Labels of the segments that the model's output ``saliency`` explains; empty when it has none.
     """
 
     folder: Path
@@ -136,6 +138,7 @@ class Card:
     quantities: tuple[Quantity, ...] = ()
     most_places: int = 0
     interpreted_by: tuple[str, ...] = ()
+    explains: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -228,6 +231,7 @@ def _card(folder: Path, table: Mapping[str, Any]) -> Card:
         fill_holes=bool(postprocess["fill_holes"]),
         segments=segments,
         weights=dict(table["weights"]),
+        explains=_explains(folder, table),
         **_beside_segments(table),
     )
 
@@ -257,6 +261,18 @@ def _interpreted_by(context: Mapping[str, Any]) -> tuple[str, ...]:
     if not set(names) <= set(context.get("wants", ())):
         raise ValueError("context.interpreted_by names only features that the model wants")
     return names
+
+
+def _explains(folder: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
+    if "saliency" not in table:
+        return ()
+    explains = tuple(str(label) for label in table["saliency"]["explains"])
+    labels = {segment["label"] for segment in table.get("segment", ())}
+    if not explains or not set(explains) <= labels:
+        raise CardInvalid(
+            f"{folder / 'card.toml'}: saliency.explains must name labels of the card's segments"
+        )
+    return explains
 
 
 def _input(table: Mapping[str, Any]) -> Input:

@@ -255,7 +255,7 @@ class Result:
         What ran the networks, in words (``Triton 2.51.0, gRPC with shared memory``).
     seconds
         Duration of each stage by name: ``read``, ``preprocess``, ``server`` (of which ``forward`` in the
-        networks themselves), ``postprocess``, ``measure``.
+        networks themselves), ``postprocess``, ``measure``, ``draw``.
     saliency
         Where the model found its reasons; None when it does not say.
     pictures

@@ -12,6 +12,9 @@ from inference.resampling import exact, sample
 _TOUCHING = ndimage.generate_binary_structure(3, 3)
 """Voxels that share a corner are one region; a hole, the reverse, must be closed on all sides."""
 
+ROUNDING = 1e-3
+"""How far a network's last layer may miss the ends of 0 to 1."""
+
 
 def clean(card: Card, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Keep the largest region of each segment and fill its holes, as far as the card asks for it.
@@ -69,6 +72,33 @@ def onto_source(card: Card, mask: NDArray[np.uint8], grid: Grid, source: Grid) -
         share = sample(region, to_mask, source.shape, outside=0.0)
         back[share >= 0.5] = segment.number
     return back
+
+
+def map_onto_source(values: NDArray[np.float32], grid: Grid, source: Grid) -> NDArray[np.float32]:
+    """Bring a saliency map from the network's grid back onto the source's, linear in between.
+
+    Parameters
+    ----------
+    values
+        From 0 to 1, on `grid`.
+
+    Returns
+    -------
+    ndarray
+        float32, of the source's shape; 0 where the network's grid does not reach.
+
+    Raises
+    ------
+    ModelFailed
+        A value is no number, or lies outside 0 to 1.
+    """
+    low, high = float(values.min()), float(values.max())
+    if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # False for NaN, which each of them then is
+        raise ModelFailed(f"saliency lies between {low:.4g} and {high:.4g}, not between 0 and 1")
+    moved: NDArray[np.float32] = sample(
+        values, source.indices_in(grid.affine), source.shape, outside=0.0
+    )
+    return np.clip(moved, 0, 1, out=moved)
 
 
 def largest_region(region: NDArray[np.bool_]) -> NDArray[np.bool_]:

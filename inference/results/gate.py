@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pydicom import Dataset
 
 from inference.errors import GateRefused
+from inference.results.capture_rules import capture_faults
 from inference.results.companion_rules import (
     key_object_faults,
     notice_faults,
@@ -19,6 +20,7 @@ from inference.results.companion_rules import (
 )
 from inference.results.examined import Examined, Origin, Source
 from inference.results.grid_rules import grid_faults
+from inference.results.map_rules import map_faults
 from inference.results.object_rules import object_faults
 from inference.results.objects import Kind, ResultObject, ResultObjects
 from inference.results.profile import GENERIC_PACS, PROFILES, Profile
@@ -88,6 +90,10 @@ def _own_faults(
             yield from grid_faults(item.dataset, source)
         case Kind.SR:
             yield from report_faults(item.dataset, source, segmentations, profile)
+        case Kind.PM:
+            yield from map_faults(item.dataset, source)
+        case Kind.SC:
+            yield from capture_faults(item.dataset, source)
         case Kind.KO:
             yield from key_object_faults(item.dataset, source)
         case Kind.PR:
@@ -100,11 +106,16 @@ def _set_faults(objects: tuple[Examined, ...], source: Source) -> Iterator[str]:
     kinds = Counter(item.kind for item in objects)
     if kinds[Kind.SR] != 1:
         yield f"a result has exactly one SR, not {kinds[Kind.SR]}"
-    all_series = Counter(str(item.dataset.SeriesInstanceUID) for item in objects)
-    if any(count > 1 for count in all_series.values()):
+    if _share(objects, "SeriesInstanceUID"):
         yield "two objects share a series: viewers show one of them"
-    if str(source.header.SeriesInstanceUID) in all_series:
+    if any(item.dataset.SeriesInstanceUID == source.header.SeriesInstanceUID for item in objects):
         yield "an object stands in the series of its source"
-    numbers = Counter(item.dataset.get("SeriesNumber") for item in objects)
-    if any(count > 1 for count in numbers.values()):
+    if _share(objects, "SeriesNumber"):
         yield "two objects share a Series Number"
+
+
+def _share(objects: tuple[Examined, ...], keyword: str) -> bool:
+    """Whether two objects have one value; captures may, which are pages of one series."""
+    values = [item.dataset.get(keyword) for item in objects if item.kind is not Kind.SC]
+    values += {item.dataset.get(keyword) for item in objects if item.kind is Kind.SC}
+    return len(set(values)) < len(values)

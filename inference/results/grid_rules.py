@@ -16,15 +16,20 @@ SPACING_TOLERANCE_MM = 1e-4
 
 def grid_faults(dataset: Dataset, source: Source) -> Iterator[str]:
     """Say where a Segmentation is not on the grid of its source, or not complete."""
+    yield from place_faults(dataset, source)
+    yield from _segment_faults(dataset)
+    yield from pixel_faults(dataset, source)
+
+
+def place_faults(dataset: Dataset, source: Source) -> Iterator[str]:
+    """Say where the frames of a Segmentation or Parametric Map do not lie on planes of its source."""
     if dataset.get("FrameOfReferenceUID") != source.header.FrameOfReferenceUID:
         yield "the Frame of Reference is not the source's"
     listed = [str(item.SeriesInstanceUID) for item in dataset.get("ReferencedSeriesSequence") or []]
     if listed != [str(source.header.SeriesInstanceUID)]:
         yield "Referenced Series Sequence does not name the source series alone"
     yield from _plane_faults(dataset, source)
-    yield from _segment_faults(dataset)
     yield from _frame_faults(dataset, source)
-    yield from pixel_faults(dataset, source)
 
 
 def _plane_faults(dataset: Dataset, source: Source) -> Iterator[str]:
@@ -105,7 +110,7 @@ def _frames(dataset: Dataset) -> list[Dataset]:
 
 
 def _segment_number(item: Dataset) -> int | None:
-    """Return the segment of a frame; None in a label map, whose frames show all."""
+    """Return the segment of a frame; None of a frame that shows no single one."""
     identification = item.get("SegmentIdentificationSequence")
     return int(identification[0].ReferencedSegmentNumber) if identification else None
 

@@ -85,10 +85,10 @@ def finished(kind: Kind, dataset: Dataset, *, uid_root: str, tail: bytes = b"") 
 def finished_with_pixels(
     kind: Kind,
     dataset: Dataset,
-    sequences: Mapping[str, bytes],
     pixels: PixelData,
     *,
     uid_root: str,
+    sequences: Mapping[str, bytes] = _NO_SEQUENCES,
 ) -> ResultObject:
     """Give a complete object its name, and encode it with its pixels, which are held once: in the file.
 

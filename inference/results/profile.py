@@ -64,6 +64,8 @@ class Profile:
         A saliency map as Parametric Map (PS3.3 A.75).
     capture
         Key slices with everything drawn into them, as a colour secondary capture, for viewers of pictures only.
+    single_frames
+        Each key slice as a capture of its own, for archives that refuse captures of several frames.
     key_objects
         A Key Object Selection of the key images (PS3.16 TID 2010).
     presentation_state
@@ -88,6 +90,7 @@ class Profile:
     groups_without_regions: bool = False
     parametric_map: bool = True
     capture: bool = False
+    single_frames: bool = False
     key_objects: bool = False
     presentation_state: bool = False
     summary: bool = False
@@ -124,6 +127,15 @@ _BUILT_IN = (
         report=ReportClass.ENHANCED,
         parametric_map=False,
         capture=True,
+        otherwise="single-pictures",
+    ),
+    Profile(
+        name="single-pictures",
+        segments=Segments.NONE,
+        report=ReportClass.ENHANCED,
+        parametric_map=False,
+        capture=True,
+        single_frames=True,
     ),
 )
 

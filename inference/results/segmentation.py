@@ -63,7 +63,9 @@ def segmentation(result: Result, request: ResultRequest, profile: Profile) -> Re
         pixels = _labels(result, frames, numbers if others else None, dataset.BitsAllocated)
     groups = functional_groups(result.series, frames)
     sequences = _sources(result.series) | {"PerFrameFunctionalGroupsSequence": groups}
-    return finished_with_pixels(Kind.SEG, dataset, sequences, pixels, uid_root=request.uid_root)
+    return finished_with_pixels(
+        Kind.SEG, dataset, pixels, uid_root=request.uid_root, sequences=sequences
+    )
 
 
 def _form(result: Result, profile: Profile) -> Segments:

@@ -11,9 +11,11 @@ from inference.results.objects import (
     ResultRequest,
     StoredObject,
 )
+from inference.results.parametric_map import parametric_map
 from inference.results.presentation_state import presentation_state
 from inference.results.profile import GENERIC_PACS, PROFILES, Profile
 from inference.results.report import report
+from inference.results.secondary_capture import secondary_captures
 from inference.results.segmentation import segmentation
 from inference.results.summary import summary
 
@@ -26,12 +28,16 @@ def build(
     The same arguments give the same bytes. Nothing here is fit to be sent before `gate.check`.
     """
     segments = segmentation(result, request, profile)
+    explanation = parametric_map(result, request, profile)
+    mask, saliency = (None if one is None else one.dataset for one in (segments, explanation))
     made = (
         segments,
+        explanation,
+        *secondary_captures(result, request, profile),
         key_objects(result, request, profile),
         presentation_state(result, request, profile),
         summary(result, request, profile),
-        report(result, request, None if segments is None else segments.dataset, None, profile),
+        report(result, request, mask, saliency, profile),
     )
     return tuple(item for item in made if item is not None)
 

@@ -12,6 +12,7 @@ from rich.table import Table
 import inference.models
 from node.cli.app import Json, err, out
 from node.clock import SystemClock, at
+from node.core.pictures import OVERLAY, key_slice
 
 REPOSITORY = Path(inference.models.__path__[0])
 Repository = Annotated[Path, typer.Option("--models", help="Triton model repository.")]
@@ -73,7 +74,7 @@ def analyse(
     to: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
     models: Repository = REPOSITORY,
 ) -> None:
-    """Run a model on a folder, without a node: DICOM in, SEG, SR and a picture out.
+    """Run a model on a folder, without a node: DICOM in, results and pictures out.
 
     Raises
     ------
@@ -99,7 +100,7 @@ def _analyse(model: Path, folder: Path, to: Path) -> None:
     from inference.analysis import analyse as run
     from inference.card import load
     from inference.context import Context
-    from inference.rendering import overlay
+    from inference.rendering import overlay, png
     from inference.results import gate
     from inference.results.objects import Equipment, ResultRequest
     from inference.results.set import build, write
@@ -121,6 +122,8 @@ def _analyse(model: Path, folder: Path, to: Path) -> None:
     gate.check(objects, series)
     for stored in write(objects, to):
         out.print(f"{stored.kind}  {stored.path}")
-    (to / "overlay.png").write_bytes(overlay(load_volume(series), result))
+    (to / OVERLAY).write_bytes(overlay(load_volume(series), result))
+    for number, picture in enumerate(result.pictures, start=1):
+        (to / key_slice(number)).write_bytes(png(picture.pixels))
     for one in told(result):
         out.print(str(one), highlight=False)

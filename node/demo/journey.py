@@ -13,6 +13,7 @@ from rich.table import Table
 
 from integrations.pacs.query import DicomArchiveIndex
 from node import bootstrap
+from node.core.pictures import KEY_SLICES
 from node.demo import modality
 from node.demo.ehr import ask
 from node.demo.hospital import ARCHIVE, Hospital
@@ -166,7 +167,7 @@ def show(hospital: Hospital, arrival: Arrival, console: Console) -> bool:
         ("  report", (arrival.report or {}).get("conclusion", "none")),
         ("  context used", told or "none"),
         ("Ran on", arrival.job["server"]),
-        ("Picture", str(_picture(hospital, arrival))),
+        *(("Picture", str(picture)) for picture in _pictures(hospital, arrival)),
     ]
     console.print("\n[bold]What arrived[/]")
     for name, value in lines:
@@ -177,10 +178,12 @@ def show(hospital: Hospital, arrival: Arrival, console: Console) -> bool:
     return {"SEG", "SR"} <= kinds and arrival.report is not None
 
 
-def _picture(hospital: Hospital, arrival: Arrival) -> Path:
+def _pictures(hospital: Hospital, arrival: Arrival) -> list[Path]:
     drawn = bootstrap.files(hospital.settings).root / arrival.job["picture"]
-    wait_until(drawn.is_file, timeout_s=PICTURE_S, what="the picture")
-    return Path(shutil.copy(drawn, hospital.folder / "overlay.png"))
+    shown = drawn.with_name(KEY_SLICES)
+    wait_until(shown.is_file, timeout_s=PICTURE_S, what="the pictures")  # written last
+    names = [drawn.name, *(one["file"] for one in json.loads(shown.read_text(encoding="utf-8")))]
+    return [Path(shutil.copy(drawn.with_name(name), hospital.folder / name)) for name in names]
 
 
 def _times(overview: Overview, arrival: Arrival) -> Table:

@@ -1,5 +1,6 @@
 """Step 8: one job. Files and context in; results stored, deliveries owed."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +10,7 @@ from inference.analysis import analyse
 from inference.card import Card
 from inference.errors import CardInvalid, SeriesUnusable
 from inference.findings import Result
-from inference.rendering import overlay
+from inference.rendering import overlay, png
 from inference.results import gate
 from inference.results.objects import Equipment, ResultObjects, ResultRequest
 from inference.results.set import build
@@ -17,6 +18,7 @@ from inference.server import ModelServer
 from inference.volume import load_volume, read_series
 from node.clock import Clock, at
 from node.core.job import Claim, ResultInstance, ResultSet
+from node.core.pictures import KEY_SLICES, OVERLAY, key_slice
 from node.core.ports import Files, Hold, Jobs
 from node.errors import LeaseLost, OutOfResources
 from node.pipeline.records import as_record
@@ -24,7 +26,6 @@ from node.pipeline.retry import Again, Handled, decide
 from node.pipeline.translate import Source, context_for_model, report, require_identity
 from node.telemetry import log, log_failure
 
-PICTURE = "overlay.png"
 FIRST_SERIES_NUMBER = 9000
 """Series Numbers of results start here, ten for each request and revision."""
 
@@ -94,14 +95,33 @@ def _held(
 
 
 def _draw(claim: Claim, result: Result | None, files: Files) -> None:
-    """Draw the picture of the status page, after the results: nobody waits for it, nothing hangs on it."""
+    """Keep the pictures of the status page, after the results: nobody waits for them, nothing hangs on them.
+
+    The overlay comes first: it has a record, and what stands beside it goes when it goes.
+    """
     if result is None:
         return
     try:
         picture = overlay(load_volume(result.series), result)
-        files.keep_result(claim.transaction_uid, PICTURE, picture)
+        files.keep_result(claim.transaction_uid, OVERLAY, picture)
+        _keep_key_slices(claim, result, files)
     except (SeriesUnusable, OutOfResources) as error:
         log_failure("picture not drawn", error, job_id=claim.job_id)
+
+
+def _keep_key_slices(claim: Claim, result: Result, files: Files) -> None:
+    shown = []
+    for number, picture in enumerate(result.pictures, start=1):
+        files.keep_result(claim.transaction_uid, key_slice(number), png(picture.pixels))
+        shown.append({
+            "file": key_slice(number),
+            "slice": picture.index + 1,
+            "slices": len(result.series.planes),
+            "shows": picture.shows,
+            "lines": picture.lines,
+        })
+    told = json.dumps(shown, indent=1).encode()
+    files.keep_result(claim.transaction_uid, KEY_SLICES, told)
 
 
 def _do(claim: Claim, jobs: Jobs, files: Files, bench: Bench, created: datetime) -> Result:
@@ -163,7 +183,7 @@ def _result_set(
         profile="generic",
         instances=instances,
         report=as_record(told),
-        picture=files.result_path(folder, PICTURE),
+        picture=files.result_path(folder, OVERLAY),
         seconds=result.seconds,
         server=result.server,
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, text
 
+from node.core.pictures import is_beside
 from node.core.retention import Holding, Work
 from node.errors import OutOfResources
 from node.store import schema
@@ -128,6 +129,7 @@ class RetentionStore:
             self.recover()
             raise
         for one in leaving:
+            self._remove_beside(one["kind"], one["path"])
             self._settle(one["kind"], one["subject"], None)
         return True
 
@@ -146,6 +148,8 @@ class RetentionStore:
         with self._database.transaction() as (connection, _):
             for kind, subject in self._aside.listed():
                 path = _place(connection, kind, subject)
+                if path is None:
+                    self._remove_beside(kind, _recorded(connection, kind, subject))
                 self._settle(kind, subject, path)
                 count += 1
         return count
@@ -170,6 +174,16 @@ class RetentionStore:
         """
         with _disk():
             return self._empty.remove()
+
+    def _remove_beside(self, kind: str, path: str | None) -> None:
+        """Remove the key slices of a picture that is gone; before the picture itself, which remembers them."""
+        if kind != "picture" or path is None:
+            return
+        with _disk():
+            folder = (self._root / path).parent
+            for file in folder.glob("key-slice*"):
+                if is_beside(str(file.relative_to(self._root)), path):
+                    file.unlink(missing_ok=True)
 
     def _settle(self, kind: str, subject: str, path: str | None) -> None:
         with _disk():
@@ -300,6 +314,10 @@ def _place(connection: Connection, kind: str, subject: str) -> str | None:
     which = {"kind": kind, "subject": subject}
     if kind != "instance" and connection.execute(BURIED, which).first():
         return None
+    return _recorded(connection, kind, subject)
+
+
+def _recorded(connection: Connection, kind: str, subject: str) -> str | None:
     question = PLACE.get(kind)
     found = question is not None and connection.execute(question, {"subject": subject}).scalar()
     return str(found) if found else None

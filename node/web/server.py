@@ -3,8 +3,10 @@
 Read-only, bound to loopback by default, and without a patient's name: studies are shown by their UID.
 """
 
+import json
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -16,6 +18,7 @@ from starlette.templating import Jinja2Templates
 
 from node.bootstrap import Viewing
 from node.clock import at
+from node.core.pictures import KEY_SLICES, key_slice
 from node.settings import WebTable
 from node.web.metrics import exposition
 
@@ -44,6 +47,7 @@ class Pages:
             Route("/", self.index),
             Route("/studies/{uid}", self.study),
             Route("/pictures/{result_set_id}.png", self.picture),
+            Route("/pictures/{result_set_id}/{number:int}.png", self.key_slice),
             Route("/api/studies", self.api_studies),
             Route("/api/jobs", self.api_jobs),
             Route("/api/deliveries", self.api_deliveries),
@@ -79,6 +83,9 @@ class Pages:
             "jobs": self._overview.jobs(uid),
             "deliveries": self._overview.deliveries(uid),
         }
+        content["key_slices"] = {
+            row["result_set_id"]: self._key_slices(row["picture"]) for row in content["jobs"]
+        }
         return TEMPLATES.TemplateResponse(request, "study.html", content)
 
     def picture(self, request: Request) -> Response:
@@ -89,14 +96,46 @@ class Pages:
         HTTPException
             404: there is no such result set, or it has no picture.
         """
+        return self._drawn(self._overlay(request))
+
+    def key_slice(self, request: Request) -> Response:
+        """Show one key slice of a result set.
+
+        Raises
+        ------
+        HTTPException
+            404: there is no such result set, or it has no such key slice.
+        """
+        overlay = self._overlay(request)
+        number = request.path_params["number"]
+        return self._drawn(overlay and overlay.with_name(key_slice(number)))
+
+    def _overlay(self, request: Request) -> Path | None:
         wanted = request.path_params["result_set_id"]
-        path = next(
-            (row["picture"] for row in self._overview.jobs() if row["result_set_id"] == wanted),
+        return next(
+            (
+                self._root / row["picture"]
+                for row in self._overview.jobs()
+                if row["result_set_id"] == wanted and row["picture"] is not None
+            ),
             None,
         )
-        if path is None or not (self._root / path).is_file():
+
+    def _drawn(self, path: Path | None) -> Response:
+        if path is None or not path.is_file():
             raise HTTPException(404, "no such picture")
-        return FileResponse(self._root / path, media_type="image/png")
+        return FileResponse(path, media_type="image/png")
+
+    def _key_slices(self, overlay: str | None) -> list[dict[str, Any]]:
+        """Return what the key slices beside an overlay show; none while they are not drawn."""
+        if overlay is None:
+            return []
+        try:
+            told = (self._root / overlay).with_name(KEY_SLICES).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        shown: list[dict[str, Any]] = json.loads(told)
+        return shown
 
     def api_studies(self, _: Request) -> Response:
         """List studies as JSON."""

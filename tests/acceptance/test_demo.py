@@ -29,10 +29,11 @@ def test_the_demo_ends_with_everything_in_its_place(tmp_path: Path) -> None:
     done = demo("--folder", str(tmp_path / "demo"), "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout.strip().splitlines()[-1])
-    assert [kind for kind, _ in told["objects"]] == ["SEG", "SR"]
+    assert [kind for kind, _ in told["objects"]] == ["SEG", "SC", "SR"]
     assert told["report"].startswith("http://127.0.0.1:")
     assert "RESEARCH" in told["conclusion"]
-    assert (tmp_path / "demo" / "overlay.png").read_bytes().startswith(b"\x89PNG")
+    for picture in ("overlay.png", "key-slice-1.png"):
+        assert (tmp_path / "demo" / picture).read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_demo_leaves_a_folder_alone_that_is_not_its_own(tmp_path: Path) -> None:

@@ -62,6 +62,33 @@ def dciodvfy_errors(path: Path) -> list[str]:
     return [line for line in output.splitlines() if line.startswith("Error")]
 
 
+def dcentvfy_faults(paths: Iterable[Path]) -> list[str]:
+    """Hold the objects of one study against each other by dicom3tools: patient, study, series, references."""
+    output = _run(_installed("dcentvfy", "dicom3tools"), *paths)
+    return [line for line in output.splitlines() if line.startswith("Error")]
+
+
+def taken_for_a_pair(error: str, dataset: Dataset) -> bool:
+    """Whether `error` is the known false one of dciodvfy: Laterality (0020,0060) of what nobody calls a pair.
+
+    The attribute is 2C, "required if the body part examined is a paired structure" (PS3.3 C.7.3.1); dciodvfy
+    wants it wherever no Body Part Examined says that it is none.
+    """
+    return "<Laterality>" in error and not dataset.get("BodyPartExamined")
+
+
+def gdcm_pixels(path: Path) -> bytes:
+    """Decode the pixels of an image with GDCM."""
+    import gdcm
+
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(path))
+    if not reader.Read():
+        pytest.fail("GDCM could not read the image")
+    # it gives them as a string in which each byte is one character that could not be decoded, or was
+    return bytes(reader.GetImage().GetBuffer().encode("utf-8", errors="surrogateescape"))
+
+
 def pixelmed_errors(path: Path) -> list[str]:
     """Judge a report by PixelMed's DicomSRValidator, the acceptance tool of IHE RAD AIR."""
     output = _run(
@@ -245,6 +272,20 @@ def segment_images(path: Path, folder: Path) -> dict[int, SegmentImage]:
             region = (voxels == value).astype(np.uint8)
             images[value] = SegmentImage(voxels=region, affine=to_lps)
     return images
+
+
+def parametric_map_image(path: Path, folder: Path) -> NDArray[np.float32] | None:
+    """Read a Parametric Map with dcmqi; None where it writes no image."""
+    folder.mkdir()
+    program_path = _installed("paramap2itkimage", "dcmqi")
+    _run(
+        program_path,
+        *("--inputDICOM", path, "--outputDirectory", folder, "--outputType", "nii"),
+    )
+    images = list(folder.glob("*.nii*"))
+    if not images:
+        return None
+    return np.asarray(nibabel.nifti1.load(images[0]).dataobj, np.float32)
 
 
 def _installed(name: str, package: str) -> Path:

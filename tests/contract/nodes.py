@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from node.core.job import Readiness
 from node.core.ledger import Balance
+from node.core.pictures import KEY_SLICES, OVERLAY, key_slice
 from node.core.study import Outcome
 from node.pipeline.receive import receive
 from node.store.files import FileStore
@@ -46,7 +47,9 @@ class Node:
         made = result_set()
         for item in made.instances:
             self.files.keep_result("2.25.900", Path(item.path).name, RESULT)
-        picture = self.files.keep_result("2.25.900", "overlay.png", b"picture")
+        picture = self.files.keep_result("2.25.900", OVERLAY, b"picture")
+        self.files.keep_result("2.25.900", key_slice(1), b"key slice")
+        self.files.keep_result("2.25.900", KEY_SLICES, b"[]")
         digest = sha256(RESULT).hexdigest()
         instances = tuple(replace(item, digest=digest) for item in made.instances)
         published = replace(made, instances=instances, picture=picture)

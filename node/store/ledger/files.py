@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, text
 
 from node.core.identifiers import is_uid
 from node.core.ledger import Difference
+from node.core.pictures import is_beside
 from node.store.aside import set_aside
 from node.store.database import Database
 
@@ -103,7 +104,8 @@ def compare(
             yield from _gone(connection, list(records))
             path, records = next(expected, END)
         elif file.path < path:
-            if _settled(connection, file, settled_at):
+            # key slices come before their overlay in the order of paths, and behind all else of their result
+            if not is_beside(file.path, path) and _settled(connection, file, settled_at):
                 yield _added(file), None
             file = next(files, NO_FILE)
         else:

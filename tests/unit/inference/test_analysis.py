@@ -62,7 +62,7 @@ def test_a_ball_is_measured_within_a_hundredth(
 
 def test_each_stage_is_timed(tmp_path: Path, brain_card: Card) -> None:
     result = run(brain_card, ball(tmp_path, phantoms.grid()))
-    stages = {"read", "preprocess", "server", "forward", "postprocess", "measure"}
+    stages = {"read", "preprocess", "server", "forward", "postprocess", "measure", "draw"}
     assert set(result.seconds) == stages
     assert result.server == ThresholdServer().name
 

@@ -34,8 +34,8 @@ def test_a_rehearsal_goes_the_whole_way_and_leaves_no_trace(
 
     monkeypatch.setattr(gate, "check", check)
     rehearse(brain_card, EQUIPMENT)
-    ((segmentation, report),) = checked
-    assert (segmentation.kind, report.kind) == (Kind.SEG, Kind.SR)
+    (objects,) = checked
+    assert [item.kind for item in objects] == [Kind.SEG, Kind.SC, Kind.SR]
     assert not list(temporary.iterdir())
 
 

@@ -11,7 +11,7 @@ from inference import phantoms
 from inference.analysis import analyse
 from inference.card import Card
 from inference.context import Context
-from inference.findings import Result
+from inference.findings import Result, Saliency
 from inference.phantoms import Phantom
 from inference.rendering import WIDTH, overlay
 from inference.testing import ThresholdServer
@@ -91,3 +91,42 @@ def test_a_volume_that_shows_nothing_is_drawn(tmp_path: Path, brain_card: Card) 
 def test_the_same_result_gives_the_same_picture(tmp_path: Path, brain_card: Card) -> None:
     volume, result = head(tmp_path, brain_card, phantoms.grid(spacing_mm=(2, 2, 2)))
     assert overlay(volume, result) == overlay(volume, result)
+
+
+def test_saliency_is_laid_over_each_plane_where_it_is(tmp_path: Path, brain_card: Card) -> None:
+    volume, result = head(
+        tmp_path, brain_card, phantoms.grid(spacing_mm=(3, 1, 2), plane="sagittal")
+    )
+    ball = result.mask == 1
+    hot = Saliency(values=ball.astype(np.float32), explains=(result.findings[0].tracking_uid,))
+    plain, heated = (
+        np.asarray(Image.open(io.BytesIO(overlay(volume, one))), int)
+        for one in (result, replace(result, saliency=hot))
+    )
+    changed = np.abs(plain - heated).max(axis=2) > 8
+    inside = coloured(overlay(volume, result), brain_card.segments[0].colour_rgb)
+    for columns in np.array_split(np.arange(28, WIDTH - 28), 3):
+        rows_hot, columns_hot = np.nonzero(changed[:, columns])
+        rows_drawn, columns_drawn = np.nonzero(inside[:, columns])
+        assert rows_hot.mean() == pytest.approx(rows_drawn.mean(), abs=3)
+        assert columns_hot.mean() == pytest.approx(columns_drawn.mean(), abs=3)
+
+
+def test_the_bar_is_as_long_as_it_says(tmp_path: Path, brain_card: Card) -> None:
+    volume, result = head(tmp_path, brain_card, phantoms.grid(spacing_mm=(2, 1, 1)))
+    picture = overlay(volume, result)
+    pixels = np.asarray(Image.open(io.BytesIO(picture)), int)
+    last = np.array_split(np.arange(28, WIDTH - 28), 3)[2]
+    columns = np.nonzero(coloured(picture, brain_card.segments[0].colour_rgb)[:, last])[1]
+    ball_px = np.ptp(columns)
+    white = (pixels[:, last] == 255).all(axis=2)
+    row = white.sum(axis=1).argmax()
+    assert white[row].sum() / ball_px * 28 == pytest.approx(20, rel=0.06)
+
+
+def test_every_finding_is_told_as_far_as_there_is_room(tmp_path: Path, brain_card: Card) -> None:
+    volume, result = head(tmp_path, brain_card, phantoms.grid(spacing_mm=(2, 2, 2)))
+    many = replace(result, findings=result.findings * 30)
+    pixels = np.asarray(Image.open(io.BytesIO(overlay(volume, many))), int)
+    alone = np.asarray(Image.open(io.BytesIO(overlay(volume, result))), int)
+    np.testing.assert_array_equal(pixels[:84, -400:], alone[:84, -400:])  # what must be said stays

@@ -12,8 +12,9 @@ from inference.selection import Selection
 from inference.testing import ThresholdServer
 from node.clock import SetClock
 from node.core.job import Claim
+from node.core.pictures import KEY_SLICES, OVERLAY, key_slice
 from node.errors import LeaseLost, OutOfResources
-from node.pipeline.analyse import FIRST_SERIES_NUMBER, PICTURE, Bench, analyse_next
+from node.pipeline.analyse import FIRST_SERIES_NUMBER, Bench, analyse_next
 from node.pipeline.records import from_record
 from node.pipeline.translate import Source
 from tests.unit.node.doubles import MemoryFiles, MemoryJobs, held
@@ -78,13 +79,15 @@ def test_results_are_kept_then_published_then_drawn(
 ) -> None:
     jobs = MemoryJobs(owed=[ball], calls=files.calls)  # one note for both
     assert run(jobs, files, bench(brain_card))
-    assert names(files.calls) == ["renew", "keep_result", "keep_result", "publish", "keep_result"]
-    assert files.calls[-1] == ("keep_result", ball.transaction_uid, PICTURE)
+    kept = ["keep_result"] * 3
+    assert names(files.calls) == ["renew", *kept, "publish", *kept]
+    drawn = [call[2] for call in files.calls[-3:]]
+    assert drawn == [OVERLAY, key_slice(1), KEY_SLICES]
     made = jobs.published
     assert made is not None
-    assert [one.kind for one in made.instances] == ["SEG", "SR"]
+    assert [one.kind for one in made.instances] == ["SEG", "SC", "SR"]
     assert made.result_set_id == made.instances[-1].sop_instance_uid
-    assert made.picture == f"results/{ball.transaction_uid}/{PICTURE}"
+    assert made.picture == f"results/{ball.transaction_uid}/{OVERLAY}"
     assert made.server == ThresholdServer().name
     report = from_record(made.report)
     assert report.study.patient.patient_id == PATIENT["PatientID"]

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,6 +10,7 @@ import pytest
 from starlette.applications import Starlette
 
 from node.bootstrap import Viewing
+from node.core.pictures import KEY_SLICES, OVERLAY, key_slice
 from node.store.files import FileStore
 from node.store.housekeeping import LEDGER, RETENTION, HousekeepingStore
 from node.store.overview import Overview
@@ -152,6 +154,25 @@ def test_the_picture_of_a_result(store: Store, files: FileStore, browser: Browse
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "image/png"
     assert answer.content == b"\x89PNG"
+
+
+def test_the_key_slices_of_a_result(store: Store, files: FileStore, browser: Browser) -> None:
+    store.ready()
+    path = files.result_path("2.25.900", OVERLAY)
+    store.jobs.publish(store.claimed(), replace(result_set(), picture=path))
+    address = f"/pictures/{result_set().result_set_id}/1.png"
+    assert browser.get(address).status_code == 404  # drawn after the results
+    assert browser.get(f"/studies/{STUDY}").status_code == 200
+    files.keep_result("2.25.900", key_slice(1), b"\x89PNG")
+    told = [{"slice": 5, "slices": 12, "lines": ["AI", "Brain <b>: Area 12 mm2"]}]
+    files.keep_result("2.25.900", KEY_SLICES, json.dumps(told).encode())
+    answer = browser.get(address)
+    assert (answer.status_code, answer.content) == (200, b"\x89PNG")
+    assert browser.get(address.replace("1.png", "2.png")).status_code == 404
+    story = browser.get(f"/studies/{STUDY}").text
+    assert address in story
+    assert "Slice 5 of 12 · Brain &lt;b&gt;: Area 12 mm2" in story
+    assert address not in browser.get("/").text
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
