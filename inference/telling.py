@@ -55,7 +55,7 @@ def _told(result: Result) -> Iterator[Told]:
         yield Told(
             label=question.label,
             answer=answer.presence.lower(),
-            values=_scored(question.decision, answer.score),
+            values=scored(question.decision, answer.score),
         )
     for target in result.card.targets:
         places = [one for one in result.detections if one.target == target]
@@ -65,7 +65,7 @@ def _told(result: Result) -> Iterator[Told]:
             yield Told(
                 label=f"{target.label} {number}",
                 answer="found",
-                values=_scored(target.decision, place.score),
+                values=scored(target.decision, place.score),
                 planar=_numbers(place.measurements),
             )
     for reading in result.readings:
@@ -80,5 +80,6 @@ def _numbers(measurements: Iterable[Measurement]) -> str:
     )
 
 
-def _scored(decision: Decision, score: float) -> str:
+def scored(decision: Decision, score: float) -> str:
+    """Return a score and the threshold that it was held against, in words."""
     return f"{decision.score.meaning.lower()} {score:g} (threshold {decision.threshold:g})"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from inference.findings import Finding, Measurement, Result
 from inference.rendering.marks import plain
 from inference.rendering.paint import Colour
+from inference.telling import scored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,16 @@ def drawn(result: Result) -> Iterator[Drawn]:
                 number=finding.segment.number,
                 points=finding.key_slice.contour,
             )
+    for place in result.detections:
+        score = scored(place.target.decision, place.score)
+        yield Drawn(
+            tracking_uid=place.tracking_uid,
+            line=plain(f"{line(place.target.label, place.measurements)}, {score}"),
+            colour=place.target.colour_rgb,
+            index=place.index,
+            number=None,
+            points=place.points,
+        )
 
 
 def _told(finding: Finding) -> str:

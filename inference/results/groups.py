@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from inference.card import Card, Segment
-from inference.codes import Code
 from inference.declared import Target
 from inference.findings import Classification, Detection, Finding, Form, Reading, Result
 from inference.results import content
@@ -122,7 +121,7 @@ def _planar(result: Result, finding: Finding, shown: Shown) -> Item:
 
 def _place(result: Result, detection: Detection, shown: Shown) -> Item:
     members = [
-        *_described(result.card, detection, detection.target, detection.target.laterality),
+        *_described(result.card, detection, detection.target),
         *_explained(result, detection.tracking_uid, shown),
     ]
     members += [
@@ -171,17 +170,12 @@ def _region(
     )
 
 
-def _described(
-    card: Card,
-    finding: Finding | Detection,
-    what: Segment | Target,
-    laterality: Code | None = None,
-) -> list[Item]:
+def _described(card: Card, finding: Finding | Detection, what: Segment | Target) -> list[Item]:
     return [
         *tracked(finding),
         content.coded(FINDING_CATEGORY, what.category),
         content.coded(FINDING, what.type),
-        *sites(what.finding_site, laterality),
+        *sites(what.finding_site, what.laterality),
         *algorithm(card),
     ]
 

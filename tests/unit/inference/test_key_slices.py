@@ -22,6 +22,7 @@ from inference.rendering.marks import BAR_PIXELS, font, opposite, side
 from inference.rendering.paint import HEAT, HOT, TINT
 from inference.testing import ThresholdServer
 from inference.volume import Volume, load_volume, read_series
+from tests.unit.inference_results.studies import NODULE, Study, with_everything
 
 CUBE_MM = 96
 TOWARDS_MM = np.array([-20.0, -24.0, 28.0])
@@ -285,3 +286,14 @@ def test_a_finding_without_a_mask_is_drawn_by_its_contour(tmp_path: Path, brain_
     scale = layout(result).pixels_per_mm
     extent = (columns.min(), columns.max(), rows.min(), rows.max())
     assert [one / scale for one in extent] == pytest.approx([10, 30, 60, 80], abs=0.5)
+
+
+def test_places_of_a_detection_are_drawn_in_their_colour(tmp_path: Path) -> None:
+    result = with_everything(Study(segments=()).result(tmp_path))
+    (picture,) = key_pictures(load_volume(result.series), result)
+    assert picture.index == 3
+    assert picture.shows == tuple(one.tracking_uid for one in result.detections)
+    assert np.count_nonzero((picture.pixels == NODULE.colour_rgb).all(axis=2)) > 500
+    assert sum("probability 0.75 (threshold 0.25)" in line for line in picture.lines) == 3
+    nothing = replace(result, detections=())
+    assert key_pictures(load_volume(result.series), nothing) == ()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import highdicom as hd
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
@@ -210,6 +211,19 @@ def drawn_points(document: Dataset, series: Series) -> dict[str | None, np.ndarr
             indices = np.vstack([index, rows, columns, np.ones(len(rows))])
             found[tracking_uid(group)] = (series.affine @ indices)[:3].T
     return found
+
+
+@pytest.mark.parametrize("profile", [GROUPS, IN_SPACE])
+def test_highdicom_reads_every_group(everything: Result, profile: Profile) -> None:
+    encoded = build(everything, REQUEST, profile)[-1].encoded
+    tree = hd.sr.srread(io.BytesIO(encoded)).content
+    planar = tree.get_planar_roi_measurement_groups()
+    assert len(planar) == 2 + len(everything.detections)
+    assert len(tree.get_volumetric_roi_measurement_groups()) == 2
+    others = tree.get_image_measurement_groups()
+    assert len(others) == (2 if profile.groups_without_regions else 0)
+    longest = everything.detections[-1].measurements[0].value
+    assert planar[-1].get_measurements()[0].value == longest
 
 
 def test_without_segments_the_values_of_the_whole_stay(everything: Result) -> None:
