@@ -94,10 +94,6 @@ def _own_faults(
             yield from capture_faults(item.dataset, source)
         case Kind.SR:
             yield from report_faults(item.dataset, source, segmentations, profile)
-        case Kind.PM:
-            yield from map_faults(item.dataset, source)
-        case Kind.SC:
-            yield from capture_faults(item.dataset, source)
         case Kind.KO:
             yield from key_object_faults(item.dataset, source)
         case Kind.PR:

@@ -46,7 +46,7 @@ def parametric_map(result: Result, request: ResultRequest, profile: Profile) -> 
     examined_part(dataset, result.series.headers)
     dress(dataset, identity(result.series.headers[0]), result.card, request, Kind.PM)
     pixels = Uncompressed(frames=[saliency.values])
-    return finished_with_pixels(Kind.PM, dataset, {}, pixels, uid_root=request.uid_root)
+    return finished_with_pixels(Kind.PM, dataset, pixels, uid_root=request.uid_root)
 
 
 def _modules(result: Result, saliency: Saliency, request: ResultRequest) -> Dataset:

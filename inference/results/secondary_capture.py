@@ -67,7 +67,7 @@ def _capture(
         dataset.PageNumberVector = list(range(1, len(pictures) + 1))
     dress(dataset, identity(header), result.card, request, Kind.SC)
     pixels = Uncompressed(frames=[one.pixels for one in pictures])
-    return finished_with_pixels(Kind.SC, dataset, {}, pixels, uid_root=request.uid_root)
+    return finished_with_pixels(Kind.SC, dataset, pixels, uid_root=request.uid_root)
 
 
 def _named(sop_class_uid: UID) -> Dataset:

@@ -18,7 +18,6 @@ from inference.results.objects import Kind, ResultObjects
 from inference.results.parametric_map import parametric_map
 from inference.results.profile import Profile
 from inference.results.set import build
-from inference.results.tree import name
 from tests.unit.inference_results.explained import TWO, explained, explained_two, saliency
 from tests.unit.inference_results.studies import (
     BRAIN,
