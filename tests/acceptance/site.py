@@ -113,8 +113,10 @@ class Site:
         with contextlib.closing(sqlite3.connect(self.data / "overread.db", timeout=30)) as database:
             try:
                 return database.execute(question, values).fetchall()
-            except sqlite3.OperationalError:  # not migrated yet
-                return []
+            except sqlite3.OperationalError as error:
+                if "no such table" not in str(error):
+                    raise
+                return []  # not migrated yet
 
     def jobs(self, study_instance_uid: str) -> list[str]:
         """State of each job of a study."""
@@ -124,7 +126,7 @@ class Site:
     def deliveries(self, study_instance_uid: str) -> dict[str, tuple[str, str | None]]:
         """State and reason of each delivery of a study, by destination."""
         question = (
-            "select destination, delivery.state, reason from delivery "
+            "select destination, delivery.state, delivery.reason from delivery "
             "join result_set using (result_set_id) where study_instance_uid = ?"
         )
         return {row[0]: (row[1], row[2]) for row in self.rows(question, study_instance_uid)}

@@ -29,7 +29,7 @@ def test_the_demo_ends_with_everything_in_its_place(tmp_path: Path) -> None:
     done = demo("--folder", str(tmp_path / "demo"), "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout.strip().splitlines()[-1])
-    assert [kind for kind, _ in told["objects"]] == ["SEG", "SC", "SR"]
+    assert [kind for kind, _ in told["objects"]] == ["SEG", "SR"]
     assert told["report"].startswith("http://127.0.0.1:")
     assert "RESEARCH" in told["conclusion"]
     for picture in ("overlay.png", "key-slice-1.png"):

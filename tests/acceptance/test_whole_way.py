@@ -234,5 +234,6 @@ def _journal(site: Site) -> dict[str, int]:
 
 def _leaves(item: Dataset) -> Iterator[tuple[str, Dataset]]:
     for child in item.get("ContentSequence", []):
-        yield str(child.ConceptNameCodeSequence[0].CodeValue), child
+        named = child.get("ConceptNameCodeSequence")  # an image of the library has none
+        yield str(named[0].CodeValue) if named else "", child
         yield from _leaves(child)
