@@ -111,14 +111,8 @@ class UpperLayer(DULServiceProvider):  # type: ignore[misc]  # pynetdicom has no
             self._break_off()
         finally:
             self._kill_thread = True
-<<<<<<< HEAD
-            self.to_user_queue.put(
-                None
-            )  # who waits for an association request need not wait longer
-=======
             # who waits for an association request need not wait longer
             self.to_user_queue.put(None)
->>>>>>> main
             if self._messages is not None:
                 self._messages.abandon()
             self._doorbell.ring()
