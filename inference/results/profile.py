@@ -19,7 +19,7 @@ class Segments(StrEnum):
 class ReportClass(StrEnum):
     """SOP class of the report (PS3.4 B.5): the smaller ones for archives that refuse the larger."""
 
-    COMPREHENSIVE_3D = "COMPREHENSIVE-3D"
+    COMPREHENSIVE_3D = "COMPREHENSIVE 3D"
     COMPREHENSIVE = "COMPREHENSIVE"
     ENHANCED = "ENHANCED"
 
