@@ -84,6 +84,13 @@ def test_bits_are_those_of_all_frames_in_a_row(
     assert buffer.getvalue()[12:] == expected + b"\0" * (len(expected) % 2)
 
 
+def test_a_byte_may_hold_the_end_of_one_frame_and_the_start_of_the_next() -> None:
+    mask = np.ones((5, 3, 3), np.uint8)
+    buffer = io.BytesIO()
+    Bits(mask=mask, frames=by_segment(survey(mask), [1], every_frame=False)).write(buffer)
+    assert buffer.getvalue()[12:] == bytes([255] * 5 + [0b11111])
+
+
 def test_another_mask_has_another_digest() -> None:
     masks = [_mask() for _ in range(3)]
     masks[1][3, 8, 6] = 0

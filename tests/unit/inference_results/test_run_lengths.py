@@ -69,6 +69,10 @@ def test_it_is_no_longer_than_pydicoms(name: str) -> None:
     assert len(compressed(plane)) <= len(_by_pydicom(plane))
 
 
+def test_a_pair_between_single_pixels_stays_among_them() -> None:
+    assert packed_rows(np.array([[5, 6, 6, 7]], np.uint8)) == bytes([3, 5, 6, 6, 7, 0])
+
+
 def _decoded(frame: bytes, plane: NDArray[np.unsignedinteger[Any]]) -> NDArray[Any]:
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
