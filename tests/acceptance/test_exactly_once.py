@@ -269,12 +269,15 @@ def test_a_listener_killed_in_the_middle_of_an_association(
     sender = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     question = "select count(*) from instance where study_instance_uid = ?"
     site.wait(lambda: site.rows(question, study.uid)[0][0] >= 5, "some images")
+    # Without the keeper nobody takes the interrupted half for a complete study while the listener is down.
+    kill(hospital.keeper)
     kill_all(hospital.listener)
     assert sender.wait(timeout=60) != 0
     assert site.rows(question, study.uid)[0][0] < len(list(study.folder.iterdir()))
     hospital.listener = site.start("listener")
     site.wait_listening()
     hospital.send(study)
+    hospital.keeper = site.start("keeper")
     with site.running(ANALYSE, DELIVER):
         hospital.wait_confirmed(study.uid)
     hospital.assert_once(study.uid, study.patient)
