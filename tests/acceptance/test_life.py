@@ -1,5 +1,6 @@
 """Asked again and retracted, from the command line to two archives and the record."""
 
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,21 @@ def title(note: Dataset) -> str:
     return str(note.ConceptNameCodeSequence[0].CodeValue)
 
 
+def reports_of(archive: Orthanc) -> set[str]:
+    return {one.sop_instance_uid for one in archive.instances(modality="SR")}
+
+
+def predecessors(archive: Orthanc) -> set[str]:
+    """Return what the reports of an archive say that they take the place of."""
+    found = set()
+    for one in archive.instances(modality="SR"):
+        report = dcmread(BytesIO(archive.file(one)))
+        for study in report.get("PredecessorDocumentsSequence", ()):
+            for series in study.ReferencedSeriesSequence:
+                found |= {item.ReferencedSOPInstanceUID for item in series.ReferencedSOPSequence}
+    return found
+
+
 def settled(site: Site, deliveries: int, withdrawals: int) -> bool:
     (owed,), *_ = site.rows("select count(*) from delivery where state = 'OWED'")
     (made,), *_ = site.rows("select count(*) from delivery where state != 'PARKED'")
@@ -116,6 +132,7 @@ def test_each_archive_shows_one_result_and_none_when_it_is_retracted(
             assert named(note) == first[hides.url]
             assert title(note) == QUALITY
             newer = both - named(note)
+            assert predecessors(hides) == named(note) & reports_of(hides)
             assert len(newer) == len(first[hides.url])
 
             done = site.cli("retract", study.uid, "--reason", "trained on wrong labels")

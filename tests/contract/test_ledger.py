@@ -273,6 +273,13 @@ def test_a_tombstone_that_no_instance_has(archive: Archive) -> None:
     assert archive.fault().startswith("SUM-DIFFERS: ")
 
 
+def test_a_models_answer_that_is_gone(archive: Archive) -> None:
+    archive.published()
+    assert archive.balance().adds_up
+    (archive.files.root / "results" / "2.25.900" / "answer.npz").unlink()
+    assert archive.fault().startswith("FILE-GONE: answer 2.25.12: the file results/")
+
+
 def test_a_conflicting_file_that_is_gone(archive: Archive) -> None:
     archive.take(1, SeriesDescription="OTHER")
     kept = archive.store.rows(schema.journal)[-1].path

@@ -55,7 +55,8 @@ def test_what_is_delivered_goes_with_its_results_and_leaves_tombstones(node: Kep
     assert node.on_disk() == node.folders() == set()
     assert node.store.rows(schema.instance) == []
     stones = node.store.rows(schema.tombstone)
-    assert sorted(stone.kind for stone in stones) == ["instance"] * 3 + ["picture"] + ["result"] * 2
+    kinds = ["answer", *["instance"] * 3, "picture", *["result"] * 2]
+    assert sorted(stone.kind for stone in stones) == kinds
     assert {stone.reason for stone in stones} == {"DELIVERED-AND-KEPT"}
     lines = {row.line: row for row in node.store.rows(schema.journal)}
     for stone in stones:
@@ -326,7 +327,7 @@ def test_killed_at_any_point_nothing_is_lost_and_the_next_run_finishes(
         assert kept in {0, 3}
         again.retention().recover()
         again.assert_adds_up()
-        assert len(again.on_disk()) == (8 if kept else 0)
+        assert len(again.on_disk()) == (9 if kept else 0)
         assert again.expire().instances == kept
         assert again.on_disk() == again.folders() == set()
         assert (again.files.root / "removals").stat().st_size % 2 == 0
