@@ -26,7 +26,7 @@ endef
 export WITHOUT_PEERS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test kill-test fuzz property-test check lint types contracts peers clean
+.PHONY: help demo test judge-results kill-test fuzz property-test check lint types contracts peers clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench-%: $(VENV)/.with-test ## A benchmark: bench-analysis, bench-ingest, bench-
 
 kill-test: $(VENV)/.with-test ## Kill processes of the listener 200 times under load
 	OVERREAD_KILLS=$${OVERREAD_KILLS:-200} $(BIN)/python -m pytest -s $(PYTEST_FLAGS) tests/acceptance/test_listener_killed.py
+
+judge-results: $(VENV)/.with-test ## Let the validators judge the results of 50 random studies in every profile
+	OVERREAD_STUDIES=$${OVERREAD_STUDIES:-50} $(BIN)/python -m pytest -s $(PYTEST_FLAGS) tests/conformance/test_random_studies.py
 
 fuzz: $(VENV)/.with-test ## Send 20000 broken associations to a listener
 	OVERREAD_CASES=$${OVERREAD_CASES:-20000} $(BIN)/python -m pytest -s $(PYTEST_FLAGS) tests/acceptance/test_listener_fuzzed.py

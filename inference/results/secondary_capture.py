@@ -63,6 +63,7 @@ def _capture(
     _describe_pixels(dataset, pictures)
     if number is None:
         dataset.NumberOfFrames = len(pictures)
+    if len(pictures) > 1:  # 1C: not for a single frame (PS3.3 C.7.6.6.1.1, C.8.6.3)
         dataset.FrameIncrementPointer = _PAGE_NUMBER_VECTOR
         dataset.PageNumberVector = list(range(1, len(pictures) + 1))
     dress(dataset, identity(header), result.card, request, Kind.SC)

@@ -71,7 +71,7 @@ def test_validators_find_no_error(made: Made, tmp_path: Path) -> None:
 def test_study_and_results_agree(made: Made) -> None:
     # an enhanced source references the classic one that it was converted from
     study = made.result.series.paths[0].parent.rglob("*.dcm")
-    assert validators.dcentvfy_faults([*study, *(one.path for one in made.stored)]) == []
+    assert validators.dcentvfy_errors([*study, *(one.path for one in made.stored)]) == []
 
 
 def test_what_does_not_agree_is_noticed(made: Made, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_what_does_not_agree_is_noticed(made: Made, tmp_path: Path) -> None:
     dataset.PatientBirthDate = "19991231"
     dataset.save_as(tmp_path / "other.dcm")
     paths = [made.result.series.paths[0], tmp_path / "other.dcm"]
-    assert validators.dcentvfy_faults(paths)
+    assert validators.dcentvfy_errors(paths)
 
 
 def test_dciodvfys_known_false_error_is_false(tmp_path: Path) -> None:

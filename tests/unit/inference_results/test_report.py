@@ -193,6 +193,9 @@ def test_points_in_the_patient_are_those_on_the_image(tmp_path: Path, tilt_degre
     for uid, points in flat.items():
         np.testing.assert_allclose(placed[uid], points, atol=1e-3)
     assert len(flat) == 5
+    document = reported(build(result, REQUEST, IN_SPACE))
+    types = [one.GraphicType for group in groups(document) for one in graphics(group)]
+    assert types == ["POLYGON", "POLYGON", "POLYGON", "POINT", "POLYLINE"]
 
 
 def drawn_points(document: Dataset, series: Series) -> dict[str | None, np.ndarray]:  # type: ignore[type-arg]
