@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 START = b"\x0b"
 END = b"\x1c\r"
 LARGEST_MESSAGE = 4 << 20
-"""Bytes that one message may have: an order takes some thousand, a report with a document some hundred thousand."""
+"""Bytes of one message: an order has some thousand, a report with a document some hundred thousand."""
 
 
 class FramingError(Exception):
