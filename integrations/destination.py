@@ -7,6 +7,9 @@ from typing import Protocol
 
 from integrations.report import Instance, PatientIdentity, Report
 
+COMMITMENT, READ_BACK = "COMMITMENT", "READ BACK"
+"""What a destination that took everything is still asked: to commit it (PS3.4 Annex J), or what it holds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
@@ -20,11 +23,15 @@ class Receipt:
         True when the destination was asked afterwards, or answered in one transaction, and has it.
     remark
         What the destination said besides (a warning status), free of patient data; None when nothing.
+    awaits
+        `COMMITMENT` or `READ_BACK` where it can be confirmed later, of all instances of the result; None where
+        it is confirmed, or nobody can.
     """
 
     references: tuple[str, ...]
     confirmed: bool
     remark: str | None = None
+    awaits: str | None = None
 
 
 Progress = Callable[[str, str], None]

@@ -41,6 +41,7 @@ MetricName = Literal[
     "overread_retrievals",  # missing images that an archive was asked for, by state
     "overread_outbox",  # bells outstanding
     "overread_announced_instances",  # instances that peers listed, by service
+    "overread_confirmations",  # what archives are asked about what they took, by state
     "overread_commitments",  # Storage Commitment transactions by state
     "overread_expired_total",  # files that retention removed, by kind
     "overread_housekeeping_faults",  # what the last daily work found, by work

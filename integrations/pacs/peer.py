@@ -2,8 +2,9 @@
 
 import contextlib
 import socket
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pynetdicom import AE, evt
@@ -22,6 +23,22 @@ _NO_CONTEXT = "NO-PRESENTATION-CONTEXT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """How the connection to a peer is secured.
+
+    Parameters
+    ----------
+    context
+        Gives the context for a connection that begins now: its certificates may have been replaced.
+    name
+        Name that the peer's certificate must have; None where the context does not look at it.
+    """
+
+    context: Callable[[], ssl.SSLContext]
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DicomPeer:
     """An application entity and how long we wait for it.
 
@@ -37,6 +54,8 @@ class DicomPeer:
         For the answer to an association or release request.
     dimse_timeout_s
         For the response to a message, once its bytes can have arrived.
+    tls
+        DICOM TLS (PS3.15 B.12); None for a connection without.
     """
 
     ae_title: str
@@ -46,6 +65,7 @@ class DicomPeer:
     connection_timeout_s: float = 10.0
     acse_timeout_s: float = 30.0
     dimse_timeout_s: float = 60.0
+    tls: Tls | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         return f"{self.ae_title} at {self.host}:{self.port}"
@@ -91,6 +111,7 @@ def associated(
         ae_title=peer.ae_title,
         max_pdu=_MAXIMUM_PDU_BYTES,
         ext_neg=list(roles),
+        tls_args=None if peer.tls is None else (peer.tls.context(), peer.tls.name),
         evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), *handlers],
     )
     if not association.is_established:

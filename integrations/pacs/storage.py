@@ -9,7 +9,7 @@ from pynetdicom import _config
 from pynetdicom.presentation import PresentationContext, build_context
 
 from integrations.archive import ArchiveIndex
-from integrations.destination import Progress, Receipt
+from integrations.destination import COMMITMENT, READ_BACK, Progress, Receipt
 from integrations.errors import Refused, SyntaxRefused, Unavailable
 from integrations.pacs.peer import DicomPeer, associated, reason_code, status_of
 from integrations.pacs.rejection import Rejection, UidOf, note, scratch, written
@@ -49,6 +49,8 @@ class StorageDestination:
     notes
         Gives the UIDs of the rejection notes (IHE RAD IOCM) by which results are taken back; None for an
         archive that is given none.
+    commits
+        It is an SCP of Storage Commitment: it is asked to commit what it took instead of what it lists.
     """
 
     def __init__(
@@ -58,11 +60,13 @@ class StorageDestination:
         *,
         take_back: TakeBack | None = None,
         notes: UidOf | None = None,
+        commits: bool = False,
     ) -> None:
         self._peer = peer
         self._index = index
         self._take_back = take_back
         self._notes = notes
+        self._commits = commits
 
     def deliver(
         self,
@@ -95,6 +99,13 @@ class StorageDestination:
             progress(uid, "SENT")
         owed = [one for one in instances if one.sop_instance_uid not in arrived]
         remarks = self._send(owed, progress) if owed else []
+        if self._commits:
+            return Receipt(
+                references=tuple(one.sop_instance_uid for one in instances),
+                confirmed=False,
+                remark="; ".join(remarks) or None,
+                awaits=COMMITMENT,
+            )
         return self._receipt(study, instances, remarks)
 
     def withdraw(
@@ -190,18 +201,23 @@ class StorageDestination:
         self, study_instance_uid: str, instances: Sequence[Instance], remarks: list[str]
     ) -> Receipt:
         references = tuple(one.sop_instance_uid for one in instances)
-        confirmed = False
+        confirmed, awaits = False, None
         try:
             if self._index is not None:
                 held = _held(self._index, study_instance_uid, instances)
                 confirmed = held.issuperset(references)
                 if not confirmed:
+                    awaits = READ_BACK
                     remarks = [*remarks, "the archive does not list every instance yet"]
         except (Refused, Unavailable) as error:
             # every instance was answered with success: what is missing is only the second opinion
+            awaits = READ_BACK if isinstance(error, Unavailable) else None
             remarks = [*remarks, f"not read back: {error}"]
         return Receipt(
-            references=references, confirmed=confirmed, remark="; ".join(remarks) or None
+            references=references,
+            confirmed=confirmed,
+            remark="; ".join(remarks) or None,
+            awaits=awaits,
         )
 
 

@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
+from node.bootstrap.confirming import commitment_reports
 from node.bootstrap.headers import header_reader
 from node.bootstrap.state import database, make_durable
 from node.errors import SettingsInvalid
@@ -47,6 +48,11 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
     if not callers:  # an empty list would admit everybody
         raise SettingsInvalid(("peer: nobody may send: give at least one peer an ae_title",))
     peers = {peer.ae_title: peer.name for peer in settings.peer if peer.ae_title}
+    for peer in settings.peer:  # a commitment service may have a title of its own
+        title = peer.commits.ae_title if peer.commits is not None else None
+        if title is not None and title not in peers:
+            peers[title] = peer.name
+            callers[title] = Caller(certificate_names=peer.certificate_names)
     make_durable(settings.node.data)
     store = FileStore(settings.node.data / "files", listener=str(number), durable=table.fsync)
     intake = IntakeStore(database(settings), owner=f"listener:{table.port}:{number}")
@@ -105,7 +111,8 @@ def _tls(table: TlsTable | None) -> Callable[[], ssl.SSLContext | None]:
 
 def _services(settings: Settings, peers: Mapping[str, str]) -> "list[Service]":
     """Wire what the listener offers besides storage."""
-    from node.dicom.announcements import Announcements, Commitments
+    from node.dicom.announcements import Announcements
+    from node.dicom.commitments import Commitments, Requests
     from node.pipeline import announce, commit
     from node.store.announcements import AnnouncementStore
     from node.store.commitments import CommitmentStore
@@ -120,14 +127,14 @@ def _services(settings: Settings, peers: Mapping[str, str]) -> "list[Service]":
             peers=peers,
         )
     ]
+    requests = None
     if settings.commitment.enabled:
         commitments = CommitmentStore(opened, settings.queue.lease_s)
-        reachable = frozenset(peer.name for peer in settings.peer if peer.host and peer.port)
-        services.append(
-            Commitments(
-                ask=lambda request: commit.ask(request, commitments),
-                peers=peers,
-                reachable=reachable,
-            )
+        requests = Requests(
+            ask=lambda request: commit.ask(request, commitments),
+            reachable=frozenset(peer.name for peer in settings.peer if peer.host and peer.port),
         )
+    reports = commitment_reports(settings, opened)
+    if requests is not None or reports is not None:
+        services.append(Commitments(requests=requests, reports=reports, peers=peers))
     return services

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from node.bootstrap.archives import archives
+from node.bootstrap.confirming import confirmers
 from node.bootstrap.models import routes
 from node.bootstrap.reach import dicom_peer, record, source_of
 from node.bootstrap.state import database, files
@@ -80,6 +81,7 @@ class Keeping:
     expectations: "ExpectationStore"
     frames: "FrameLook"
     archives: "Sequence[Archive]" = ()
+    confirmers: Sequence[Step] = ()
 
 
 def keeper(settings: Settings) -> Keeping:
@@ -117,6 +119,7 @@ def keeper(settings: Settings) -> Keeping:
         expectations=ExpectationStore(opened),
         frames=FrameLook(intake, lambda path: frames_of(root / path)),
         archives=archives(settings, opened),
+        confirmers=confirmers(settings, opened),
         nights=_nights(settings, opened),
     )
 

@@ -64,6 +64,7 @@ def _archive(settings: Settings, peer: Peer) -> "StorageDestination":
         archive_index(settings, peer),
         take_back=_deletion(peer),
         notes=notes if peer.withdrawal == "iocm" else None,
+        commits=peer.commits is not None,
     )
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from node.errors import SettingsInvalid
@@ -12,12 +13,18 @@ if TYPE_CHECKING:
     from integrations.auth import Auth
     from integrations.context import Record
     from integrations.fhir.client import FhirClient
-    from integrations.pacs.peer import DicomPeer
+    from integrations.pacs.peer import DicomPeer, Tls
     from node.pipeline.translate import Source
 
 
 def dicom_peer(settings: Settings, peer: Peer) -> "DicomPeer":
-    """Return a peer as the PACS library knows it."""
+    """Return a peer as the PACS library knows it.
+
+    Raises
+    ------
+    SettingsInvalid
+        The files of its TLS cannot be used.
+    """
     from integrations.pacs.peer import DicomPeer
 
     return DicomPeer(
@@ -26,7 +33,34 @@ def dicom_peer(settings: Settings, peer: Peer) -> "DicomPeer":
         port=peer.port or 0,
         calling_ae_title=settings.node.ae_title,
         dimse_timeout_s=peer.timeout_s,
+        tls=_tls(peer),
     )
+
+
+def _tls(peer: Peer) -> "Tls | None":
+    """Return how the associations that we open are secured.
+
+    Raises
+    ------
+    SettingsInvalid
+        The files cannot be used.
+    """
+    if peer.tls is None:
+        return None
+    from integrations.pacs.peer import Tls
+    from node.dicom.tls import Certificates, ReloadingContext, client_context
+
+    table = peer.tls
+    certificates = Certificates(
+        certificate=table.certificate, key=table.key, authorities=table.authorities
+    )
+    try:
+        context = ReloadingContext(
+            certificates, partial(client_context, check_name=table.check_name)
+        )
+    except OSError as error:
+        raise SettingsInvalid((f"peer {peer.name}: tls: {error}",)) from error
+    return Tls(context=context, name=(table.name or peer.host) if table.check_name else None)
 
 
 def record(peer: Peer) -> "Record":

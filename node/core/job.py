@@ -86,15 +86,27 @@ TRANSITIONS: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
             DeliveryState.CONFIRMED,
             DeliveryState.PARKED,
         }),
-        DeliveryState.SENT: frozenset({DeliveryState.CONFIRMED, DeliveryState.WITHDRAWN}),
-        DeliveryState.CONFIRMED: frozenset({DeliveryState.WITHDRAWN}),
+        # OWED again: the archive answered Success and has it not
+        DeliveryState.SENT: frozenset({
+            DeliveryState.CONFIRMED,
+            DeliveryState.WITHDRAWN,
+            DeliveryState.OWED,
+            DeliveryState.PARKED,
+        }),
+        # from CONFIRMED so only where it was read back, and the archive's own report says otherwise later
+        DeliveryState.CONFIRMED: frozenset({
+            DeliveryState.WITHDRAWN,
+            DeliveryState.OWED,
+            DeliveryState.PARKED,
+        }),
         DeliveryState.PARKED: frozenset({DeliveryState.OWED}),
         DeliveryState.WITHDRAWN: frozenset(),
     },
     InstanceState: {
         InstanceState.OWED: frozenset({InstanceState.SENDING, InstanceState.SENT}),
         InstanceState.SENDING: frozenset({InstanceState.SENDING, InstanceState.SENT}),
-        InstanceState.SENT: frozenset(),
+        # OWED again: the archive answered Success and has it not
+        InstanceState.SENT: frozenset({InstanceState.OWED}),
     },
 }
 """What may follow what, for each kind of state; the store asks this table before it writes a state."""

@@ -19,6 +19,7 @@ from node.core.commitment import (
     Reference,
 )
 from node.core.completeness import Evidence
+from node.core.confirmation import CommitmentReport, ConfirmationClaim, Told
 from node.core.expectation import Due, Expected, Judgement, Newcomer
 from node.core.job import (
     Claim,
@@ -407,6 +408,70 @@ class Commitments(Protocol):
         LeaseLost
             Somebody else holds the transaction.
         """
+
+
+class Confirmations(Protocol):
+    """What archives are asked about instances that they took."""
+
+    def claim(self, peer: str) -> ConfirmationClaim | None:
+        """Take the transaction of an archive that is due longest; None when nothing is due."""
+
+    def renew(self, claim: ConfirmationClaim) -> None:
+        """Prolong the lease.
+
+        Raises
+        ------
+        LeaseLost
+            Somebody else holds the transaction, or it is settled.
+        """
+
+    def asked(self, claim: ConfirmationClaim, within_s: float) -> None:
+        """Note that the archive has the request, and await its report for so long.
+
+        Raises
+        ------
+        LeaseLost
+            Somebody else holds the transaction, or it is settled: the report was faster.
+        """
+
+    def read_back_instead(self, claim: ConfirmationClaim, reason: str) -> None:
+        """Ask the archive what it holds, because it does not commit.
+
+        Raises
+        ------
+        LeaseLost
+            Somebody else holds the transaction, or it is settled.
+        """
+
+    def give_back(self, claim: ConfirmationClaim, reason: str, after_s: float) -> None:
+        """Owe the question again after a while.
+
+        Raises
+        ------
+        LeaseLost
+            Somebody else holds the transaction, or it is settled.
+        """
+
+    def settle(self, claim: ConfirmationClaim, failures: dict[str, int]) -> None:
+        """Settle by what was read back: the delivery is confirmed, sent again in parts, or parked.
+
+        Raises
+        ------
+        LeaseLost
+            Somebody else holds the transaction, or it is settled.
+        """
+
+    def leave_sent(self, claim: ConfirmationClaim, reason: str, detail: str) -> None:
+        """Give up asking: a delivery stays SENT where nothing better was promised, else it is parked.
+
+        Raises
+        ------
+        LeaseLost
+            Somebody else holds the transaction, or it is settled.
+        """
+
+    def report(self, report: CommitmentReport) -> Told:
+        """Settle by what an archive reports; durable on return."""
 
 
 class Expirable(Protocol):

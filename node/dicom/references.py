@@ -113,6 +113,25 @@ def references(dataset: Dataset) -> tuple[Reference, ...]:
     return tuple(unique.values())
 
 
+def failed_references(dataset: Dataset) -> dict[str, int]:
+    """Return Failure Reason (0008,1197) by SOP Instance UID of a Failed SOP Sequence (0008,1198).
+
+    One without a reason counts as a processing failure (0110).
+
+    Raises
+    ------
+    Declined
+        It is too long, or names something that is no UID.
+    """
+    items = _items(dataset.get("FailedSOPSequence") or ())
+    return {
+        uid(item, "ReferencedSOPInstanceUID"): int(
+            item.get("FailureReason") or status.PROCESSING_FAILURE
+        )
+        for item in items
+    }
+
+
 def performed(dataset: Dataset) -> tuple[tuple[str, str], ...] | None:
     """Return (series, instance) of the Performed Series Sequence (0040,0340); None when it is absent.
 

@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,19 +14,24 @@ CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificates:
-    """Where a listener's certificates lie, PEM.
+    """Where certificates lie, PEM.
 
     Parameters
     ----------
     certificate, key
-        Ours, with its chain.
+        Ours, with its chain; None for a client that shows none.
     authorities
         Whose certificates we trust: a peer must show one.
     """
 
-    certificate: Path
-    key: Path
+    certificate: Path | None
+    key: Path | None
     authorities: Path
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that there are."""
+        return tuple(one for one in (self.certificate, self.key, self.authorities) if one)
 
 
 def server_context(certificates: Certificates) -> ssl.SSLContext:
@@ -36,13 +42,37 @@ def server_context(certificates: Certificates) -> ssl.SSLContext:
     OSError
         A file cannot be read, or is no certificate (`ssl.SSLError`).
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = _context(ssl.PROTOCOL_TLS_SERVER, certificates)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def client_context(certificates: Certificates, *, check_name: bool = True) -> ssl.SSLContext:
+    """Return a client's context: the same, and our certificate shown where we have one.
+
+    Parameters
+    ----------
+    check_name
+        The peer's certificate must have the name that we call it by.
+
+    Raises
+    ------
+    OSError
+        A file cannot be read, or is no certificate (`ssl.SSLError`).
+    """
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, certificates)
+    context.check_hostname = check_name
+    return context
+
+
+def _context(protocol: int, certificates: Certificates) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
-    context.load_cert_chain(certificates.certificate, certificates.key)
+    if certificates.certificate is not None:
+        context.load_cert_chain(certificates.certificate, certificates.key)
     context.load_verify_locations(certificates.authorities)
-    context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 
@@ -56,6 +86,8 @@ class ReloadingContext:
     ----------
     certificates
         Where they lie.
+    make
+        Makes a context of them.
 
     Raises
     ------
@@ -63,11 +95,16 @@ class ReloadingContext:
         They cannot be used.
     """
 
-    def __init__(self, certificates: Certificates) -> None:
+    def __init__(
+        self,
+        certificates: Certificates,
+        make: Callable[[Certificates], ssl.SSLContext] = server_context,
+    ) -> None:
         self._certificates = certificates
+        self._make = make
         self._lock = threading.Lock()
         self._seen = self._state()
-        self._context = server_context(certificates)
+        self._context = make(certificates)
 
     def __call__(self) -> ssl.SSLContext:
         """Return the context for a connection that begins now."""
@@ -76,16 +113,12 @@ class ReloadingContext:
                 seen = self._state()
                 if seen != self._seen:
                     self._seen = seen
-                    self._context = server_context(self._certificates)
+                    self._context = self._make(self._certificates)
                     log("certificates reloaded")
             except OSError as error:
                 log_failure("certificates not reloaded", error)
             return self._context
 
     def _state(self) -> tuple[tuple[int, int], ...]:
-        files = (
-            self._certificates.certificate,
-            self._certificates.key,
-            self._certificates.authorities,
-        )
-        return tuple((status.st_mtime_ns, status.st_ino) for status in map(Path.stat, files))
+        stats = map(Path.stat, self._certificates.files)
+        return tuple((status.st_mtime_ns, status.st_ino) for status in stats)

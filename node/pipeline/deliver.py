@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from integrations.context import Record
-from integrations.destination import Destination, Receipt
+from integrations.destination import READ_BACK, Destination, Receipt
 from integrations.errors import Refused, SyntaxRefused
 from integrations.report import Instance, Report
 from node.core.job import DeliveryClaim, DeliveryState, InstanceState, ResultInstance
@@ -163,6 +163,9 @@ def _delivered(
     brought = [
         item.sop_instance_uid for item, state in claim.instances if state is InstanceState.SENT
     ]
+    if brought:  # of those, nobody was asked in this call
+        awaits = receipt.awaits or READ_BACK
+        receipt = replace(receipt, confirmed=False, awaits=awaits)
     return replace(receipt, references=(*brought, *receipt.references))
 
 

@@ -5,6 +5,7 @@ Environment variables override single values: ``OVERREAD_NODE__DATA=/srv/overrea
 """
 
 from node.settings.file import load
+from node.settings.pacs import PeerCommitmentTable, PeerTlsTable
 from node.settings.peers import DicomwebTable, FhirTable, OrthancTable, Peer
 from node.settings.profiles import ProfileTable
 from node.settings.rules import ExcludeTable, RuleTable
@@ -32,6 +33,8 @@ __all__ = [
     "NodeTable",
     "OrthancTable",
     "Peer",
+    "PeerCommitmentTable",
+    "PeerTlsTable",
     "ProfileTable",
     "QueueTable",
     "RetentionTable",

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from node.core.completeness import QuietTimes
 from node.settings.kinds import AeTitle, CountName, Network, Port, Role, Seconds, Table, TimeZone
+from node.settings.pacs import PeerCommitmentTable, PeerTlsTable
 
 
 class FhirTable(Table):
@@ -100,6 +101,12 @@ class Peer(Table):
     orthanc: OrthancTable | None = Field(
         None, description='Its REST interface, for `withdrawal = "delete"`.'
     )
+    commitment: bool | PeerCommitmentTable = Field(
+        False, description="It commits what it took (Storage Commitment), and is asked to."
+    )
+    tls: PeerTlsTable | None = Field(
+        None, description="DICOM TLS on the associations that we open; none without."
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> "Peer":
@@ -113,6 +120,8 @@ class Peer(Table):
             raise ValueError("dicomweb is asked of a peer with the role archive")
         if "archive" not in self.roles and (self.profile or self.withdrawal != "none"):
             raise ValueError("profile and withdrawal are for a peer with the role archive")
+        if self.commitment and not (self.ae_title and self.host and self.port):
+            raise ValueError("commitment is for a peer with ae_title, host and port")
         if (self.withdrawal == "delete") != (self.orthanc is not None):
             raise ValueError('withdrawal = "delete" and orthanc.url go together')
         return self
@@ -126,6 +135,13 @@ class Peer(Table):
             return (ip_network(self.host),)
         except ValueError:  # a name: who answers to it may change, and asking would delay everybody
             return ()
+
+    @property
+    def commits(self) -> PeerCommitmentTable | None:
+        """How it is asked to commit; None when it is not."""
+        if isinstance(self.commitment, PeerCommitmentTable):
+            return self.commitment
+        return PeerCommitmentTable() if self.commitment else None
 
     @property
     def quiet(self) -> QuietTimes:

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Update, or_, select, update
 
+from node.core.confirmation import Way
 from node.core.identifiers import new_uid
 from node.core.job import DeliveryClaim, DeliveryState, InstanceState, ResultState, move
 from node.core.withdrawal import IDENTITY_CORRECTED, RETRACTED, SUPERSEDED, WithdrawalState
@@ -15,6 +16,7 @@ from node.store.database import Database
 from node.store.events import tell
 from node.store.outbox import DELIVER, owed, put, remove
 from node.store.takeback import begun, take_back_superseded
+from node.store.transactions import owe as owe_confirmation
 
 DELIVERY = schema.delivery
 FINAL = (SUPERSEDED, IDENTITY_CORRECTED, RETRACTED)
@@ -107,6 +109,8 @@ class DeliveryStore:
     ) -> None:
         """Record what the destination answered; a result that this one takes the place of goes from there.
 
+        What its receipt says is awaited is owed with it: that the archive is asked.
+
         Raises
         ------
         LeaseLost
@@ -122,6 +126,8 @@ class DeliveryStore:
             )
             tell(connection, now, claim.study_instance_uid, f"delivery {state.lower()}", detail)
             take_back_superseded(connection, now, claim.delivery_id)
+            if state is DeliveryState.SENT and receipt.get("awaits"):
+                owe_confirmation(connection, now, claim.delivery_id, Way(receipt["awaits"]))
 
     def park(self, claim: DeliveryClaim, reason: str, detail: str) -> None:
         """Stop trying, with a reason code; `owe_again` owes it again.

@@ -195,6 +195,7 @@ class Overview:
             "retrievals": schema.retrieval.c.state,
             "outbox": schema.outbox.c.queue,
             "announced": schema.announcement.c.kind,
+            "confirmations": schema.confirmation.c.state,
             "commitments": schema.commitment.c.state,
             "expired": schema.tombstone.c.kind,
         }

@@ -370,8 +370,42 @@ commitment_held = Table(
     metadata,
     Column("sop_instance_uid", Uid, primary_key=True),
     Column("until", Double, nullable=False),
+    Column("ask_at", Double),
 )
-"""Instances that we promised to keep, and until when: retention asks here."""
+"""Instances that we promised to keep, and until when: retention asks here.
+
+`ask_at` is when their archive may be asked again to commit them itself; none: it never was.
+"""
+
+confirmation = Table(
+    "confirmation",
+    metadata,
+    Column("transaction_uid", Uid, primary_key=True),
+    Column("delivery_id", Key, ForeignKey("delivery.delivery_id")),
+    Column("peer", String(64), nullable=False),
+    Column("study_instance_uid", Uid, nullable=False),
+    Column("listed", JSON, nullable=False),
+    Column("way", String(16), nullable=False),
+    Column("fallback", String(64)),
+    Column("state", String(16), nullable=False),
+    Column("failures", JSON(none_as_null=True)),
+    Column("reason", String(64)),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("due_at", Double, nullable=False),
+    Column("claim_uid", Uid),
+    Column("lease_until", Double),
+    Column("created_at", Double, nullable=False),
+    Column("asked_at", Double),
+    Column("ended_at", Double),
+    Index(None, "peer", "state", "due_at"),
+    Index(None, "delivery_id"),
+)
+"""What archives were asked about instances that they took: one row a Transaction UID (`core.confirmation`).
+
+`listed` is triples of SOP Class, SOP Instance and Series Instance UID; `failures` is Failure Reasons by SOP
+Instance UID. `delivery_id` is none where the instances are not results: they are held for somebody, see
+`commitment_held`.
+"""
 
 archive_list = Table(
     "archive_list",

@@ -19,6 +19,7 @@ _SOURCES: tuple[tuple[MetricName, str, str, str], ...] = (
     ("overread_retrievals", "gauge", "retrievals", "state"),
     ("overread_outbox", "gauge", "outbox", "queue"),
     ("overread_announced_instances", "gauge", "announced", "kind"),
+    ("overread_confirmations", "gauge", "confirmations", "state"),
     ("overread_commitments", "gauge", "commitments", "state"),
     ("overread_expired_total", "counter", "expired", "kind"),
     ("overread_housekeeping_faults", "gauge", "faults", "work"),

@@ -11,7 +11,7 @@ from functools import partial
 
 from celery import Celery
 
-from node.bootstrap import Keeping
+from node.bootstrap import Keeping, Step
 from node.clock import Clock
 from node.errors import OutOfResources
 from node.pipeline.apart import Apart
@@ -29,6 +29,7 @@ ROUND_S = 0.1
 SWEEP_S = 1.0
 REPORT_S = 0.5
 ASK_S = 0.5
+CONFIRM_S = 0.5
 HOLD_S = 1.0
 LOOK_S = 20.0
 """How often the keeper looks whether the day's work is due."""
@@ -61,7 +62,7 @@ class Keeper:
         """Keep until `stop`; False when it ended by a bug, and the process should be started again.
 
         Preparation has a thread of its own, so that a slow EHR delays nobody else; so have the reports of
-        Storage Commitment, whose peers answer when they like, and each archive that is asked.
+        Storage Commitment, whose peers answer when they like, and each archive that is asked, or confirms.
         """
         works: tuple[Callable[[], None], ...] = (
             self._hold,
@@ -69,6 +70,7 @@ class Keeper:
             lambda: self._repeat(self._sweep, SWEEP_S),
             lambda: self._repeat(self._report_commitment, REPORT_S),
             *(partial(self._ask, archive) for archive in self._keeping.archives),
+            *(partial(self._confirm, step) for step in self._keeping.confirmers),
             lambda: self._repeat(self._night.look, LOOK_S),
         )
         threads = [threading.Thread(target=self._guard, args=(work,)) for work in works]
@@ -131,9 +133,15 @@ class Keeper:
         prepare(keeping.jobs, cards, keeping.record_for, keeping.source_of, self._apart)
 
     def _report_commitment(self) -> None:
+        self._exhaust(self._keeping.report_commitment)
+
+    def _confirm(self, step: Step) -> None:
+        self._repeat(partial(self._exhaust, step), CONFIRM_S)
+
+    def _exhaust(self, step: Step) -> None:
         hold = holding(HOLD_S)
         while self._held.is_set() and not self._stop.is_set():
-            if not self._keeping.report_commitment(hold):
+            if not step(hold):
                 return
 
     def _ask(self, archive: Archive) -> None:

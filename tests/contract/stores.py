@@ -26,6 +26,7 @@ from node.core.withdrawal import WithdrawalClaim
 from node.store import schema
 from node.store.announcements import AnnouncementStore
 from node.store.commitments import CommitmentStore
+from node.store.confirmations import ConfirmationStore
 from node.store.database import Database
 from node.store.deliveries import DeliveryStore
 from node.store.index import IntakeStore
@@ -97,6 +98,10 @@ class Store:
     def commitments(self) -> CommitmentStore:
         return CommitmentStore(self.database, self.lease_s)
 
+    @property
+    def confirmations(self) -> ConfirmationStore:
+        return ConfirmationStore(self.database, self.lease_s)
+
     def outbox(self, ring_again_s: float = 15.0) -> OutboxStore:
         return OutboxStore(self.database, ring_again_s)
 
@@ -145,6 +150,7 @@ class Store:
         self.write("UPDATE delivery SET lease_until = 1 WHERE lease_until IS NOT NULL")
         self.write("UPDATE withdrawal SET lease_until = 1 WHERE lease_until IS NOT NULL")
         self.write("UPDATE commitment SET lease_until = 1 WHERE lease_until IS NOT NULL")
+        self.write("UPDATE confirmation SET lease_until = 1 WHERE lease_until IS NOT NULL")
 
     # --- the way of a study
 

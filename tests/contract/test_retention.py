@@ -18,7 +18,7 @@ from node.store import schema
 from node.store.files import FileStore
 from node.store.ledger import balance
 from node.store.retention import RetentionStore
-from node.store.safekeeping import Safekeeping, held
+from node.store.safekeeping import held, release
 from tests.contract.nodes import Node
 from tests.contract.stores import ENGINES, Store
 from tests.unit.node.samples import result_set
@@ -154,7 +154,9 @@ def test_what_is_committed_stays_while_it_is_held(node: Kept) -> None:
     node.published()
     node.confirmed()
     holding = RetentionStore(node.store.database, node.files.root, held)
-    node.store.write("INSERT INTO commitment_held VALUES ('2.25.3002', 4102444800.0)")
+    node.store.write(
+        "INSERT INTO commitment_held (sop_instance_uid, until) VALUES ('2.25.3002', 4102444800.0)"
+    )
     assert dict(expire(holding, AT_ONCE, dry=False).kept) == {"HELD-BY-COMMITMENT": 1}
     node.store.write("UPDATE commitment_held SET until = 1.0")
     assert expire(holding, AT_ONCE, dry=False).instances == 3
@@ -222,12 +224,19 @@ def test_what_the_archive_has_committed_itself_is_held_no_more(node: Kept) -> No
     node.published()
     node.confirmed()
     holding = RetentionStore(node.store.database, node.files.root, held)
-    node.store.write("INSERT INTO commitment_held VALUES ('2.25.3002', 4102444800.0)")
-    assert Safekeeping(node.store.database).release(["2.25.3001"]) == 0
+    node.store.write(
+        "INSERT INTO commitment_held (sop_instance_uid, until) VALUES ('2.25.3002', 4102444800.0)"
+    )
+
+    def released(*uids: str) -> int:
+        with node.store.database.transaction() as (connection, now):
+            return release(connection, now, uids, "pacs")
+
+    assert released("2.25.3001") == 0
     assert dict(expire(holding, AT_ONCE, dry=False).kept) == {"HELD-BY-COMMITMENT": 1}
-    assert Safekeeping(node.store.database).release(["2.25.3001", "2.25.3002"]) == 1
+    assert released("2.25.3001", "2.25.3002") == 1
     assert node.store.story()[-1] == "commitment released"
-    assert Safekeeping(node.store.database).release(["2.25.3002"]) == 0
+    assert released("2.25.3002") == 0
     assert expire(holding, AT_ONCE, dry=False).instances == 3
 
 

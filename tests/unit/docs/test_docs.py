@@ -37,6 +37,8 @@ TABLES: dict[str, type[BaseModel]] = {
     "[peer.fhir]": settings.FhirTable,
     "[peer.dicomweb]": settings.DicomwebTable,
     "[peer.orthanc]": settings.OrthancTable,
+    "[peer.commitment]": settings.PeerCommitmentTable,
+    "[peer.tls]": settings.PeerTlsTable,
     "[[profile]]": settings.ProfileTable,
     "[[rule]]": settings.RuleTable,
     "[exclude]": settings.ExcludeTable,
@@ -82,6 +84,8 @@ def test_no_table_of_the_configuration_is_left_out() -> None:
         "[peer.fhir]",
         "[peer.dicomweb]",
         "[peer.orthanc]",
+        "[peer.commitment]",
+        "[peer.tls]",
         "[[profile]]",
         "[[rule]]",
     } == set(TABLES)

@@ -18,8 +18,10 @@ from pynetdicom.sop_class import (
 
 from node.core.announcement import Announcement, StepAnswer, StepChange, StepState
 from node.core.commitment import Asked, CommitmentRequest, Reference
+from node.core.confirmation import CommitmentReport, Told
 from node.dicom import references
-from node.dicom.announcements import Announcements, Commitments
+from node.dicom.announcements import Announcements
+from node.dicom.commitments import Commitments, Reports, Requests
 from node.errors import OutOfResources
 from tests.unit.node.samples import MR, SERIES, STUDY
 
@@ -31,18 +33,25 @@ class Event:
 
     def __init__(self, data: bytes, **request: Any) -> None:
         self.assoc = SimpleNamespace(requestor=SimpleNamespace(ae_title="PACS "))
-        encoded = dict.fromkeys(("ActionInformation", "AttributeList", "ModificationList"))
+        encoded = dict.fromkeys((
+            "ActionInformation",
+            "AttributeList",
+            "EventInformation",
+            "ModificationList",
+        ))
         self.request = SimpleNamespace(**{**encoded, **request})
         for name in encoded:
             setattr(self.request, name, BytesIO(data))
         self.context = SimpleNamespace(transfer_syntax=ImplicitVRLittleEndian)
         self.action_type = request.get("ActionTypeID")
+        self.event_type = request.get("EventTypeID")
 
     def _decoded(self) -> Dataset:
         dataset: Dataset = decode(self.request.AttributeList, True, True)
         return dataset
 
     action_information = attribute_list = modification_list = property(_decoded)
+    event_information = property(_decoded)
 
 
 def encoded(dataset: Dataset) -> bytes:
@@ -70,6 +79,8 @@ class Node:
     announced: list[Announcement] = field(default_factory=list)
     changes: list[StepChange] = field(default_factory=list)
     answer: Asked = Asked.TAKEN
+    reports: list[CommitmentReport] = field(default_factory=list)
+    told: Told = Told.TAKEN
     step: StepAnswer = StepAnswer.TAKEN
     failure: Exception | None = None
 
@@ -84,7 +95,17 @@ class Node:
         return self.step
 
     def commitments(self) -> Commitments:
-        return Commitments(ask=self.ask, peers=PEERS, reachable=frozenset({"pacs"}))
+        return Commitments(
+            requests=Requests(ask=self.ask, reachable=frozenset({"pacs"})),
+            reports=Reports(take=self.take),
+            peers=PEERS,
+        )
+
+    def take(self, report: CommitmentReport) -> Told:
+        if self.failure is not None:
+            raise self.failure
+        self.reports.append(report)
+        return self.told
 
     def announcements(self) -> Announcements:
         return Announcements(
@@ -285,3 +306,87 @@ def test_a_notification_needs_study_and_list() -> None:
     dataset.StudyInstanceUID = STUDY
     assert create(node, encoded(dataset), InstanceAvailabilityNotification) == 0x0120
     assert node.announced == []
+
+
+def report(node: Node, data: bytes, **request: Any) -> int:
+    told = {
+        "AffectedSOPClassUID": StorageCommitmentPushModel,
+        "AffectedSOPInstanceUID": StorageCommitmentPushModelInstance,
+        "EventTypeID": 2,
+        **request,
+    }
+    event: Any = Event(data, **told)
+    status, _ = node.commitments().report(event)
+    assert isinstance(status, int)
+    return status
+
+
+def reported(change: Callable[[Dataset], None] = lambda _: None) -> bytes:
+    dataset = Dataset()
+    dataset.TransactionUID = "2.25.9"
+    dataset.ReferencedSOPSequence = items("2.25.1")
+    dataset.FailedSOPSequence = items("2.25.2", "2.25.3")
+    dataset.FailedSOPSequence[0].FailureReason = 0x0112
+    change(dataset)
+    return encoded(dataset)
+
+
+def test_a_report_is_read_with_the_reason_of_each_failure() -> None:
+    node = Node()
+    assert report(node, reported()) == 0
+    assert node.reports == [
+        CommitmentReport(
+            peer="pacs",
+            transaction_uid="2.25.9",
+            committed=frozenset({Reference("2.25.1", MR)}),
+            failed={"2.25.2": 0x0112, "2.25.3": 0x0110},
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("told", "status"), [(Told.KNOWN, 0), (Told.TAKEN, 0), (Told.UNKNOWN, 0x0115)]
+)
+def test_a_report_of_a_transaction_is_answered_by_what_is_known_of_it(
+    told: Told, status: int
+) -> None:
+    assert report(Node(told=told), reported()) == status
+
+
+def test_a_report_that_could_not_be_written_is_to_be_sent_again() -> None:
+    assert report(Node(failure=OutOfResources("full")), reported()) == 0x0213
+
+
+def _without(keyword: str) -> Callable[[Dataset], None]:
+    return lambda dataset: delattr(dataset, keyword)
+
+
+@pytest.mark.parametrize(
+    ("data", "request_of", "status"),
+    [
+        (reported(_without("TransactionUID")), {}, 0x0120),
+        (reported()[:-3], {}, 0x0110),
+        (reported(), {"EventTypeID": 3}, 0x0113),
+        (reported(), {"AffectedSOPInstanceUID": "2.25.1"}, 0x0112),
+        (reported(), {"AffectedSOPClassUID": MR}, 0x0119),
+    ],
+)
+def test_a_report_that_is_none_is_declined(
+    data: bytes, request_of: dict[str, Any], status: int
+) -> None:
+    node = Node()
+    assert report(node, data, **request_of) == status
+    assert node.reports == []
+
+
+def test_roles_are_those_of_the_services_that_are_on() -> None:
+    node = Node()
+    requests = Requests(ask=node.ask, reachable=frozenset())
+    reports = Reports(take=node.take)
+    for service, roles in (
+        (Commitments(requests=requests, peers=PEERS), (True, False)),
+        (Commitments(reports=reports, peers=PEERS), (False, True)),
+        (Commitments(requests=requests, reports=reports, peers=PEERS), (True, True)),
+    ):
+        (context,) = service.contexts()
+        assert (context.scu_role, context.scp_role) == roles

@@ -68,7 +68,7 @@ def test_both_objects_arrive_in_order_and_each_step_is_recorded(files: MemoryFil
             "finish",
             "delivery-1",
             DeliveryState.CONFIRMED,
-            {"references": (SEG, SR), "confirmed": True, "remark": None},
+            {"references": (SEG, SR), "confirmed": True, "remark": None, "awaits": None},
         ),
     ]
 
@@ -84,7 +84,19 @@ def test_what_was_sent_is_not_sent_again_and_stays_on_the_receipt(files: MemoryF
     archive = MemoryArchive()
     run(deliveries, files, archive)
     assert archive.sent == [SR]
-    assert deliveries.calls[-1][3]["references"] == (SEG, SR)
+    _, _, state, receipt = deliveries.calls[-1]
+    assert receipt["references"] == (SEG, SR)
+    # nobody was asked about the first one in this call
+    assert (state, receipt["awaits"]) == (DeliveryState.SENT, "READ BACK")
+
+
+def test_a_worker_killed_after_the_last_object_has_confirmed_nothing(files: MemoryFiles) -> None:
+    deliveries = owed(**with_states(InstanceState.SENT, InstanceState.SENT))
+    archive = MemoryArchive()
+    run(deliveries, files, archive)
+    assert archive.sent == []
+    _, _, state, receipt = deliveries.calls[-1]
+    assert (state, receipt["awaits"]) == (DeliveryState.SENT, "READ BACK")
 
 
 @pytest.mark.parametrize("arrived", [True, False])

@@ -202,6 +202,7 @@ def test_every_metric_of_the_closed_list_is_exposed() -> None:
         "withdrawals",
         "announced",
         "retrievals",
+        "confirmations",
         "commitments",
         "excluded",
         "missed",
