@@ -52,7 +52,8 @@ contracts: $(VENV)/.with-test ## import-linter: who may import whom
 bench-%: $(VENV)/.with-test ## A benchmark: bench-analysis, bench-ingest, bench-ledger, bench-listener, bench-results, bench-way
 	$(BIN)/python -m tests.benchmarks.bench_$*
 
-kill-test: $(VENV)/.with-test ## Kill processes of the listener 200 times under load
+kill-test: $(VENV)/.with-test ## Kill the listener 200 times under load, and a delivery at every transaction
+	OVERREAD_KILL_STRIDE=1 $(BIN)/python -m pytest $(PYTEST_FLAGS) tests/integration/test_confirmations.py
 	OVERREAD_KILLS=$${OVERREAD_KILLS:-200} $(BIN)/python -m pytest -s $(PYTEST_FLAGS) tests/acceptance/test_listener_killed.py
 
 judge-results: $(VENV)/.with-test ## Let the validators judge the results of 50 random studies in every profile
