@@ -1,12 +1,12 @@
 """Ask an archive to commit what it took: the request of Storage Commitment (PS3.4 Annex J.3.2)."""
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydicom.dataset import Dataset
 from pynetdicom import evt
-from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.presentation import build_context, build_role
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
@@ -63,11 +63,18 @@ def request_commitment(
     """
     context = build_context(StorageCommitmentPushModel)
     role = build_role(StorageCommitmentPushModel, scu_role=True, scp_role=False)
-    handler = (evt.EVT_N_EVENT_REPORT, on_report)
+    reported = threading.Event()
+
+    def hear(event: Any) -> Any:
+        # pynetdicom calls it in a thread of its own, also while the response is awaited
+        answer = on_report(event)
+        reported.set()
+        return answer
+
+    handler = (evt.EVT_N_EVENT_REPORT, hear)
     with associated(peer, [context], [role], [handler]) as association:
         if not any(accepted.as_scu for accepted in association.accepted_contexts):
             raise Refused("NO-PRESENTATION-CONTEXT", f"{peer} is no SCP of storage commitment")
-        reports = _Reports(association)
         answered, _ = association.send_n_action(
             _information(asked),
             _REQUEST_STORAGE_COMMITMENT,
@@ -79,40 +86,7 @@ def request_commitment(
             raise Unavailable(f"{peer} cannot commit now ({reason_code(status)})")
         if status not in {0, _DUPLICATE_TRANSACTION_UID}:
             raise Refused(reason_code(status), f"{peer} refused to commit")
-        reports.linger(linger_s)
-
-
-class _Reports:
-    """Answers reports wherever they come while we wait for something.
-
-    pynetdicom takes the next message for the response, whatever it is, and gives the association up when it
-    is none.
-    """
-
-    def __init__(self, association: Any) -> None:
-        self.heard = False
-        self._association = association
-        self._take = association.dimse.get_msg
-        association.dimse.get_msg = self._response
-
-    def linger(self, linger_s: float) -> None:
-        """Wait for one report, unless it came before."""
-        if not self.heard:
-            self._association.dimse_timeout = linger_s
-            self._served(*self._take(block=True))
-
-    def _response(self, block: bool = False) -> tuple[Any, Any]:
-        while True:
-            context_id, message = self._take(block)
-            if not self._served(context_id, message):
-                return context_id, message
-
-    def _served(self, context_id: Any, message: Any) -> bool:
-        if not (isinstance(message, N_EVENT_REPORT) and message.is_valid_request):
-            return False
-        self._association._serve_request(message, context_id)  # noqa: SLF001 - as its own loop does
-        self.heard = True
-        return True
+        reported.wait(linger_s)
 
 
 def _information(asked: Asked) -> Dataset:
