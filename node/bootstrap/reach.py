@@ -1,11 +1,11 @@
 """The systems around the node, as the libraries that speak with them know them."""
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from node.errors import SettingsInvalid
 from node.settings import Peer, Settings
+from node.settings.secrets import read_secret
 
 if TYPE_CHECKING:
     from integrations.archive import ArchiveIndex
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from integrations.fhir.client import FhirClient
     from integrations.pacs.peer import DicomPeer
     from node.pipeline.translate import Source
+    from node.settings.secrets import TokenTable
 
 
 def dicom_peer(settings: Settings, peer: Peer) -> "DicomPeer":
@@ -35,7 +36,7 @@ def record(peer: Peer) -> "Record":
     Raises
     ------
     SettingsInvalid
-        The peer's token is not in the environment.
+        The peer's token is not where the file says.
     """
     from integrations.fhir.context import FhirRecord
 
@@ -48,13 +49,13 @@ def fhir_client(peer: Peer) -> "FhirClient":
     Raises
     ------
     SettingsInvalid
-        The peer has none, or its token is not in the environment.
+        The peer has none, or its token is not where the file says.
     """
     from integrations.fhir.client import FhirClient
 
     if peer.fhir is None:
         raise SettingsInvalid((f"peer {peer.name}: fhir.url is missing",))
-    auth = auth_of(peer, peer.fhir.token_env)
+    auth = auth_of(peer, peer.fhir)
     return FhirClient(peer.fhir.url, auth=auth, read_timeout_s=peer.fhir.timeout_s)
 
 
@@ -64,7 +65,7 @@ def archive_index(settings: Settings, peer: Peer) -> "ArchiveIndex":
     Raises
     ------
     SettingsInvalid
-        The service's token is not in the environment.
+        The service's token is not where the file says.
     """
     if peer.dicomweb is None:
         from integrations.pacs.query import DicomArchiveIndex
@@ -72,26 +73,24 @@ def archive_index(settings: Settings, peer: Peer) -> "ArchiveIndex":
         return DicomArchiveIndex(dicom_peer(settings, peer))
     from integrations.pacs.qido import QidoArchiveIndex
 
-    auth = auth_of(peer, peer.dicomweb.token_env)
+    auth = auth_of(peer, peer.dicomweb)
     return QidoArchiveIndex(peer.dicomweb.url, auth=auth, read_timeout_s=peer.dicomweb.timeout_s)
 
 
-def auth_of(peer: Peer, token_env: str | None) -> "Auth":
-    """Return how we introduce ourselves.
+def auth_of(peer: Peer, service: "TokenTable") -> "Auth":
+    """Return how we introduce ourselves to one of a peer's services.
 
     Raises
     ------
     SettingsInvalid
-        The token is not in the environment.
+        The token is not where the file says.
     """
     from integrations.auth import BearerToken, NoAuth
 
-    if token_env is None:
+    if service.token_place is None:
         return NoAuth()
-    token = os.environ.get(token_env)
-    if not token:
-        raise SettingsInvalid((f"peer {peer.name}: {token_env} is not set",))
-    return BearerToken(token)
+    token = read_secret(service.token_place, f"peer {peer.name}")
+    return BearerToken(token.get_secret_value())
 
 
 def source_of(settings: Settings) -> "Callable[[str], Source]":

@@ -1,7 +1,7 @@
 """The configuration: one TOML file and the environment, frozen, rejected whole with every error at once.
 
 Environment variables override single values: ``OVERREAD_NODE__DATA=/srv/overread`` sets ``data`` of
-``[node]``. Secrets are named by the environment variable that holds them and never stand in the file.
+``[node]``. Secrets never stand in the file: it names their place (`node.settings.secrets`).
 """
 
 from node.settings.file import load

@@ -7,38 +7,30 @@ from pydantic import Field, model_validator
 
 from node.core.completeness import QuietTimes
 from node.settings.kinds import AeTitle, CountName, Network, Port, Role, Seconds, Table, TimeZone
+from node.settings.secrets import TokenTable
 
 
-class FhirTable(Table):
+class FhirTable(TokenTable):
     """``fhir`` of a peer: its FHIR R4 endpoint."""
 
     url: str = Field(pattern=r"^https?://", description="Base URL.")
-    token_env: str | None = Field(
-        None, description="Environment variable that holds a bearer token."
-    )
     timeout_s: Seconds = Field(10.0, description="Longest wait for one answer.")
     identifier_systems: dict[str, str] = Field(
         default_factory=dict, description="FHIR identifier.system of each Issuer of Patient ID."
     )
 
 
-class DicomwebTable(Table):
+class DicomwebTable(TokenTable):
     """``dicomweb`` of a peer: its DICOMweb service, asked by QIDO-RS."""
 
     url: str = Field(pattern=r"^https?://", description="Root of the service.")
-    token_env: str | None = Field(
-        None, description="Environment variable that holds a bearer token."
-    )
     timeout_s: Seconds = Field(10.0, description="Longest wait for each part of an answer.")
 
 
-class OrthancTable(Table):
+class OrthancTable(TokenTable):
     """``orthanc`` of a peer: the REST interface of an archive that is an Orthanc."""
 
     url: str = Field(pattern=r"^https?://", description="Base URL.")
-    token_env: str | None = Field(
-        None, description="Environment variable that holds a bearer token."
-    )
     timeout_s: Seconds = Field(10.0, description="Longest wait for one answer.")
 
 
