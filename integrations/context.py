@@ -34,9 +34,16 @@ class Record(Protocol):
     """A patient record that can be asked for context."""
 
     def context(
-        self, patient: PatientIdentity, features: Sequence[str], at: date | datetime
+        self,
+        patient: PatientIdentity,
+        features: Sequence[str],
+        at: date | datetime,
+        *,
+        accession_number: str | None = None,
     ) -> RecordContext:
         """Find and verify the patient, and read the features as they were at the study's time.
+
+        The order of the accession number, where the record has one, must be the same patient's.
 
         Raises
         ------

@@ -212,24 +212,29 @@ class MemoryRecord:
         Reason code (``NAME-DIFFERS``) of each patient who is not the study's, by the same key.
     failure
         Raised instead of every answer; None to answer.
+    accessions
+        Whose order each accession number is, by the same key; one that is not listed has no order.
     """
 
     patients: Mapping[tuple[str | None, str], Mapping[str, UsedValue]] = field(default_factory=dict)
     contradictions: Mapping[tuple[str | None, str], str] = field(default_factory=dict)
     failure: IntegrationError | None = None
+    accessions: Mapping[str, tuple[str | None, str]] = field(default_factory=dict)
 
     def context(
         self,
         patient: PatientIdentity,
         features: Sequence[str],
         at: date | datetime,
+        *,
+        accession_number: str | None = None,
     ) -> RecordContext:
         """Give the features of a known patient.
 
         Raises
         ------
         NotVerified
-            ``NO-PATIENT``, or the reason that it was told.
+            ``NO-PATIENT``, ``ACCESSION-OF-ANOTHER``, or the reason that it was told.
         IntegrationError
             What it was told to raise.
         """
@@ -240,6 +245,8 @@ class MemoryRecord:
             raise NotVerified(self.contradictions[key], "the record's patient is not the study's")
         if key not in self.patients:
             raise NotVerified("NO-PATIENT", "no patient has the identifier")
+        if self.accessions.get(accession_number or "", key) != key:
+            raise NotVerified("ACCESSION-OF-ANOTHER", "the accession number is another patient's")
         known = self.patients[key]
         return RecordContext(
             patient=f"Patient/{list(self.patients).index(key) + 1}",

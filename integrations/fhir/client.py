@@ -21,6 +21,9 @@ _MOST_PAGES = 100
 _TEMPORARY = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 """409 among them: two transactions met, and the loser may try again (FHIR R4 http, transaction)."""
 
+NOT_OFFERED = frozenset(f"EHR-{status}" for status in (400, 403, 404, 405, 501))
+"""Reasons of a search for something that a server does not keep, or does not show to us."""
+
 
 class FhirClient:
     """Requests to one server; every failure comes as an error of this library, without patient data.

@@ -40,7 +40,11 @@ def record(peer: Peer) -> "Record":
     """
     from integrations.fhir.context import FhirRecord
 
-    return FhirRecord(fhir_client(peer), peer.fhir.identifier_systems if peer.fhir else {})
+    client = fhir_client(peer)
+    table = peer.fhir
+    if table is None:
+        return FhirRecord(client, {})
+    return FhirRecord(client, table.identifier_systems, accession_system=table.accession_system)
 
 
 def fhir_client(peer: Peer) -> "FhirClient":

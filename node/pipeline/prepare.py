@@ -11,7 +11,13 @@ from node.core.job import Claim, Readiness
 from node.core.ports import Jobs
 from node.pipeline.apart import Apart
 from node.pipeline.retry import Again, decide
-from node.pipeline.translate import Source, context_as_record, patient_identity, started
+from node.pipeline.translate import (
+    Source,
+    accession_number,
+    context_as_record,
+    patient_identity,
+    started,
+)
 from node.telemetry import log
 
 ATTEMPTS = 3
@@ -75,7 +81,12 @@ def _ask(
     if at is None:
         return {"refused": "STUDY-DATE-UNKNOWN"}
     try:
-        answer = record.context(patient_identity(claim.identity, source), wanted, at)
+        answer = record.context(
+            patient_identity(claim.identity, source),
+            wanted,
+            at,
+            accession_number=accession_number(claim.identity),
+        )
     except Refused as error:  # NotVerified is one
         return {"refused": error.reason}
     except Unavailable as error:

@@ -66,6 +66,11 @@ def patient_identity(values: Mapping[str, Any], source: Source) -> PatientIdenti
     )
 
 
+def accession_number(values: Mapping[str, Any]) -> str | None:
+    """Read the Accession Number (0008,0050); None when there is none."""
+    return _text(values.get("AccessionNumber")) or None
+
+
 def require_identity(identity: Mapping[str, Any], series: Series) -> None:
     """Compare the patient whose record is read and written with the one whose images are analysed.
 
@@ -149,7 +154,7 @@ def report(
         study=StudyIdentity(
             study_instance_uid=claim.study_instance_uid,
             patient=patient_identity(claim.identity, source),
-            accession_number=_text(claim.identity.get("AccessionNumber")) or None,
+            accession_number=accession_number(claim.identity),
             started=started(claim.identity, source),
             description=_text(claim.identity.get("StudyDescription")) or None,
             modalities=(str(head.Modality),),

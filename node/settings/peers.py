@@ -18,6 +18,9 @@ class FhirTable(TokenTable):
     identifier_systems: dict[str, str] = Field(
         default_factory=dict, description="FHIR identifier.system of each Issuer of Patient ID."
     )
+    accession_system: str | None = Field(
+        None, description="FHIR identifier.system of accession numbers."
+    )
 
 
 class DicomwebTable(TokenTable):

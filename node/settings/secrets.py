@@ -1,7 +1,8 @@
 """Where a secret stands, and its reading: the file of the configuration names the place, never the secret.
 
 Three places: ``env:EHR_TOKEN`` (an environment variable), ``file:/run/secrets/ehr`` (a file, as containers
-mount them) and ``credential:ehr`` (a systemd credential: a file in ``$CREDENTIALS_DIRECTORY``, systemd.exec(5)). A secret that was read is wrapped, so that neither `repr` nor a log or a traceback shows it.
+mount them) and ``credential:ehr`` (a systemd credential: a file in ``$CREDENTIALS_DIRECTORY``,
+systemd.exec(5)). A secret that was read is wrapped, so that neither `repr` nor a log or a traceback shows it.
 """
 
 import os

@@ -95,10 +95,35 @@ def test_the_surviving_record_is_the_one_that_is_verified() -> None:
     assert _reason(record) == "BIRTH-DATE-DIFFERS"
 
 
-def test_a_merge_is_followed_once() -> None:
+def test_merges_are_followed_to_the_last() -> None:
     chain = _merged_into("Patient/last", id="colin", active=True)
     record = _record(_merged_into("Patient/colin"), chain, _patient(id="last"), found=("old",))
-    assert _reason(record) == "PATIENT-INACTIVE"
+    assert record.context(IDENTITY, [], AT).patient == "Patient/last"
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        {"reference": "Patient/old"},
+        {"reference": "Patient/circle"},
+        {"reference": "http://elsewhere.test/fhir/Patient/colin"},
+        {"reference": "RelatedPerson/colin"},
+        {"identifier": {"system": SYSTEM, "value": "MRN-4711"}},
+        {"reference": ""},
+    ],
+)
+def test_a_merge_that_leads_nowhere_or_in_a_circle_is_a_doubt(link: dict[str, Any]) -> None:
+    merged = _patient(id="old", link=[{"type": "replaced-by", "other": link}])
+    circle = _merged_into("Patient/old", id="circle")
+    assert _reason(_record(merged, circle, _patient(), found=("old",))) == "MERGE-UNCLEAR"
+
+
+def test_a_record_that_was_replaced_by_two_is_a_doubt() -> None:
+    links = [
+        {"type": "replaced-by", "other": {"reference": f"Patient/{one}"}} for one in ("colin", "b")
+    ]
+    record = _record(_patient(id="old", link=links), _patient(), _patient(id="b"), found=("old",))
+    assert _reason(record) == "MERGE-UNCLEAR"
 
 
 def test_a_replacement_that_is_not_given_is_refused() -> None:
