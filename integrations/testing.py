@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from integrations.context import RecordContext
+from integrations.context import NOTHING_ELSE, Question, RecordContext
 from integrations.destination import Progress, Receipt
 from integrations.errors import IntegrationError, NotVerified, Refused, SyntaxRefused
 from integrations.report import Instance, PatientIdentity, Report, UsedValue
@@ -227,6 +227,7 @@ class MemoryRecord:
         features: Sequence[str],
         at: date | datetime,
         *,
+        questions: Mapping[str, Question] = NOTHING_ELSE,
         accession_number: str | None = None,
     ) -> RecordContext:
         """Give the features of a known patient.

@@ -38,13 +38,22 @@ def record(peer: Peer) -> "Record":
     SettingsInvalid
         The peer's token is not where the file says.
     """
-    from integrations.fhir.context import FhirRecord
+    from integrations.fhir.context import FhirRecord, Terms
 
     client = fhir_client(peer)
     table = peer.fhir
     if table is None:
         return FhirRecord(client, {})
-    return FhirRecord(client, table.identifier_systems, accession_system=table.accession_system)
+    return FhirRecord(
+        client,
+        table.identifier_systems,
+        accession_system=table.accession_system,
+        reading=Terms(
+            timeout_s=table.context_timeout_s,
+            labels_allowed=table.labels_allowed,
+            consents=table.consents,
+        ),
+    )
 
 
 def fhir_client(peer: Peer) -> "FhirClient":
@@ -60,7 +69,12 @@ def fhir_client(peer: Peer) -> "FhirClient":
     if peer.fhir is None:
         raise SettingsInvalid((f"peer {peer.name}: fhir.url is missing",))
     auth = auth_of(peer, peer.fhir)
-    return FhirClient(peer.fhir.url, auth=auth, read_timeout_s=peer.fhir.timeout_s)
+    return FhirClient(
+        peer.fhir.url,
+        auth=auth,
+        read_timeout_s=peer.fhir.timeout_s,
+        requests_per_s=peer.fhir.requests_per_s,
+    )
 
 
 def archive_index(settings: Settings, peer: Peer) -> "ArchiveIndex":

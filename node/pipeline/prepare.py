@@ -16,6 +16,7 @@ from node.pipeline.translate import (
     accession_number,
     context_as_record,
     patient_identity,
+    questions,
     started,
 )
 from node.telemetry import log
@@ -49,8 +50,16 @@ def prepare(
     """
 
     def asked(claim: Claim) -> Mapping[str, Any] | Again:
-        wanted = cards[claim.model].context if claim.model in cards else ()
-        return _ask(claim, wanted, record_for(claim), source_of(claim.peer))
+        record = record_for(claim)
+        if id(record) in away:
+            return away[id(record)]
+        outcome = _ask(claim, cards.get(claim.model), record, source_of(claim.peer))
+        if isinstance(outcome, Again):
+            away[id(record)] = outcome
+        return outcome
+
+    # one that did not answer is not waited for again, once for each job of this round
+    away: dict[int, Again] = {}
 
     for claim in jobs.unprepared():
         work = partial(_prepare, claim, jobs, asked)
@@ -73,7 +82,7 @@ def _prepare(claim: Claim, jobs: Jobs, asked: Callable[[Claim], Mapping[str, Any
 
 
 def _ask(
-    claim: Claim, wanted: tuple[str, ...], record: Record | None, source: Source
+    claim: Claim, card: Card | None, record: Record | None, source: Source
 ) -> Mapping[str, Any] | Again:
     if record is None:
         return {"refused": "NO-RECORD-CONFIGURED"}
@@ -83,8 +92,9 @@ def _ask(
     try:
         answer = record.context(
             patient_identity(claim.identity, source),
-            wanted,
+            card.context if card else (),
             at,
+            questions=questions(card) if card else {},
             accession_number=accession_number(claim.identity),
         )
     except Refused as error:  # NotVerified is one

@@ -1,7 +1,7 @@
 """The systems that the node speaks with: ``[[peer]]``."""
 
 from ipaddress import ip_network
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,16 @@ class FhirTable(TokenTable):
     accession_system: str | None = Field(
         None, description="FHIR identifier.system of accession numbers."
     )
+    context_timeout_s: Seconds = Field(
+        10.0, description="Longest time for everything that is asked for one study."
+    )
+    requests_per_s: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Most requests in a second."
+    )
+    labels_allowed: frozenset[str] = Field(
+        frozenset(), description="Sensitivity labels whose resources may be read all the same."
+    )
+    consents: bool = Field(True, description="Ask for the patients' Consents and heed them.")
 
 
 class DicomwebTable(TokenTable):

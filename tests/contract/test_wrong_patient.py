@@ -1,7 +1,7 @@
 """Nothing is read of, or written to, a patient who is not the study's; and the right one is found."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Protocol
@@ -9,10 +9,12 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
+from integrations.context import Question, RecordContext
 from integrations.errors import NotVerified
 from integrations.fhir.client import FhirClient
 from integrations.fhir.context import FhirRecord
 from integrations.fhir.destination import FhirDestination
+from integrations.report import Coding
 from node.core.job import DeliveryState
 from node.pipeline.deliver import Outlet, deliver_next
 from node.pipeline.records import as_record
@@ -25,6 +27,13 @@ from tests.unit.node.samples import delivery_claim
 
 WRONG, RIGHT = list(wrong()), list(right())
 AT = date(2026, 6, 1)
+CREATININE = Question(
+    concept=Coding("2160-0", "LN", "Creatinine"),
+    resource="Observation",
+    codes=(("http://loinc.org", "2160-0"),),
+    unit="umol/L",
+    maximum_age_days=90,
+)
 TO_VERIFY = {"Patient", "ServiceRequest"}
 """What may be read before it is known who somebody is."""
 
@@ -90,6 +99,13 @@ def ehr(request: pytest.FixtureRequest) -> Iterator[Ehr]:
     yield Ehr(double.base_url, httpx.MockTransport(double), [])
 
 
+def _asked(record: FhirRecord, case: Case) -> RecordContext:
+    wanted = {"creatinine": CREATININE}
+    return record.context(
+        case.study, ["age", *wanted], AT, questions=wanted, accession_number=case.accession
+    )
+
+
 def _brought(case: Case, ehr: Ehr, files: MemoryFiles) -> MemoryDeliveries:
     """Let a finished result of the case's study be delivered, as if an earlier look had found a patient."""
     of = report(abs(hash(case.name)) % 10**9)
@@ -116,7 +132,7 @@ def test_of_a_wrong_patient_nothing_is_read_and_nothing_written(
     case: Case, ehr: Ehr, files: MemoryFiles
 ) -> None:
     with ehr.record() as (_, record), pytest.raises(NotVerified) as refused:
-        record.context(case.study, ["age", "sex"], AT, accession_number=case.accession)
+        _asked(record, case)
     assert ehr.kinds() <= TO_VERIFY
     (*_, last) = _brought(case, ehr, files).calls
     assert last[0] == "park"
@@ -128,8 +144,9 @@ def test_of_a_wrong_patient_nothing_is_read_and_nothing_written(
 @pytest.mark.parametrize("case", RIGHT, ids=lambda case: case.name)
 def test_the_right_patient_is_read_and_written(case: Case, ehr: Ehr, files: MemoryFiles) -> None:
     with ehr.record() as (_, record):
-        context = record.context(case.study, ["age"], AT, accession_number=case.accession)
+        context = _asked(record, case)
     assert context.patient == case.right
+    assert "Observation" in ehr.kinds()
     assert context.values["age"].value == "61"
     (*_, last) = _brought(case, ehr, files).calls
     assert last[:1] + last[2:3] == ("finish", DeliveryState.CONFIRMED)
@@ -141,6 +158,9 @@ def test_the_figures(ehr: Ehr, files: MemoryFiles, capsys: pytest.CaptureFixture
     """Counts, over all cases at once, what the tests above look at one by one."""
     reads = writes = matched = 0
     for case in WRONG:
+        with ehr.record() as (_, record), suppress(NotVerified):
+            _asked(record, case)
+        reads += bool(ehr.kinds() - TO_VERIFY)
         _brought(case, ehr, files)
         reads += bool(ehr.kinds() - TO_VERIFY)
         writes += len(ehr.writes())
