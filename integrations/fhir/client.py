@@ -2,6 +2,7 @@
 
 import logging
 import re
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from integrations.auth import Auth, NoAuth
+from integrations.auth import Auth, NoAuth, Renewable
 from integrations.errors import Refused, Unavailable
 from integrations.fhir.elements import many, one, text
 from integrations.fhir.pace import Pace
@@ -49,6 +50,8 @@ class FhirClient:
         long.
     requests_per_s
         So many at the most; None for as many as there are.
+    tls
+        Our certificate and the authorities that we trust; None for the system's authorities.
     transport
         What carries the requests instead of the network; None for the network.
     """
@@ -61,6 +64,7 @@ class FhirClient:
         connect_timeout_s: float = 5.0,
         read_timeout_s: float = 30.0,
         requests_per_s: float | None = None,
+        tls: ssl.SSLContext | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
@@ -74,6 +78,7 @@ class FhirClient:
             timeout=httpx.Timeout(read_timeout_s, connect=connect_timeout_s),
             headers={"Accept": _FHIR_JSON},
             follow_redirects=False,
+            verify=tls if tls is not None else True,
             transport=transport,
         )
 
@@ -155,6 +160,18 @@ class FhirClient:
             self._until = None
 
     def _ask(self, method: str, url: str, body: Resource | None = None) -> Resource:
+        answer = self._answered(method, url, body)
+        if answer.status_code == 401 and isinstance(self._auth, Renewable):
+            # a token may end early: the server was started anew, or somebody took it back
+            self._auth.forget()
+            answer = self._answered(method, url, body)
+        self._check(answer)
+        try:
+            return decode(answer.content)
+        except ValueError:
+            raise Refused("EHR-NOT-FHIR", f"{self._where()} did not answer in JSON") from None
+
+    def _answered(self, method: str, url: str, body: Resource | None) -> httpx.Response:
         self._pace.wait()
         headers = {} if body is None else {"Content-Type": _FHIR_JSON, "Prefer": "return=minimal"}
         authorization = self._auth.header()
@@ -162,12 +179,7 @@ class FhirClient:
             headers["Authorization"] = authorization
         content = None if body is None else encode(body).encode()
         request = self._http.build_request(method, url, headers=headers, content=content)
-        answer = self._received(request)
-        self._check(answer)
-        try:
-            return decode(answer.content)
-        except ValueError:
-            raise Refused("EHR-NOT-FHIR", f"{self._where()} did not answer in JSON") from None
+        return self._received(request)
 
     def _received(self, request: httpx.Request) -> httpx.Response:
         """Send a request and read its answer, neither for ever nor without end.

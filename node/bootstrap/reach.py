@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from node.bootstrap.introduction import fhir_auth, tls_context
 from node.errors import SettingsInvalid
 from node.settings import Peer, Settings
 from node.settings.secrets import read_secret
@@ -68,10 +69,10 @@ def fhir_client(peer: Peer) -> "FhirClient":
 
     if peer.fhir is None:
         raise SettingsInvalid((f"peer {peer.name}: fhir.url is missing",))
-    auth = auth_of(peer, peer.fhir)
     return FhirClient(
         peer.fhir.url,
-        auth=auth,
+        auth=fhir_auth(peer, peer.fhir),
+        tls=tls_context(peer, peer.fhir),
         read_timeout_s=peer.fhir.timeout_s,
         requests_per_s=peer.fhir.requests_per_s,
     )

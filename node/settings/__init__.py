@@ -4,6 +4,7 @@ Environment variables override single values: ``OVERREAD_NODE__DATA=/srv/overrea
 ``[node]``. Secrets never stand in the file: it names their place (`node.settings.secrets`).
 """
 
+from node.settings.auth import AuthTable, ClientTlsTable
 from node.settings.file import load
 from node.settings.peers import DicomwebTable, FhirTable, OrthancTable, Peer
 from node.settings.profiles import ProfileTable
@@ -22,6 +23,8 @@ from node.settings.tables import (
 from node.settings.whole import Settings
 
 __all__ = [
+    "AuthTable",
+    "ClientTlsTable",
     "CommitmentTable",
     "DicomwebTable",
     "ExcludeTable",

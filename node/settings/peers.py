@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from node.core.completeness import QuietTimes
+from node.settings.auth import AuthTable, ClientTlsTable
 from node.settings.kinds import AeTitle, CountName, Network, Port, Role, Seconds, Table, TimeZone
 from node.settings.secrets import TokenTable
 
@@ -31,6 +32,14 @@ class FhirTable(TokenTable):
         frozenset(), description="Sensitivity labels whose resources may be read all the same."
     )
     consents: bool = Field(True, description="Ask for the patients' Consents and heed them.")
+    auth: AuthTable | None = Field(None, description="How we introduce ourselves, without a token.")
+    tls: ClientTlsTable | None = Field(None, description="Certificates, ours and the server's.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "FhirTable":
+        if self.auth is not None and self.token_place is not None:
+            raise ValueError("auth and token are two ways of one thing")
+        return self
 
 
 class DicomwebTable(TokenTable):
