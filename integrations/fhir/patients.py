@@ -4,6 +4,7 @@ The server is asked for an identifier of an issuer, never for a resemblance. Wha
 a lenient server ignores what it does not understand, and then everybody matches.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,9 @@ from integrations.report import PatientIdentity
 
 ACCESSION_TYPE = "ACSN"
 """Identifier type of an accession number (v2-0203)."""
+
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
+"""FHIR R4 id."""
 
 _MOST_MERGES = 8
 """Longest chain of replaced records that is followed."""
@@ -94,6 +98,8 @@ class Patients:
         carriers = [one for one in matches if _carries(one, system, identity.patient_id)]
         if not carriers:
             raise NotVerified("NO-PATIENT", "no patient has the identifier")
+        if not all(_ID.fullmatch(text(one, "id")) for one in carriers):
+            raise Refused("EHR-NOT-FHIR", "a patient of the record has no id")
         ways = [self._survivor(one) for one in carriers]
         living = {text(way[-1], "id"): way for way in ways if _is_in_use(way[-1])}
         if not living:

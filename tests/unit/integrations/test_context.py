@@ -65,6 +65,16 @@ def test_a_server_that_ignores_the_question_finds_nobody() -> None:
     assert _reason(_record(_patient(identifier=[{"value": "MRN-4711"}]))) == "NO-PATIENT"
 
 
+@pytest.mark.parametrize("name", ["", "a/b", None])
+def test_a_patient_without_an_id_cannot_be_named(name: str | None) -> None:
+    twins = (_patient(id=name), _patient(id=name))
+    with pytest.raises(Refused) as refused:
+        FhirRecord(client_of(lambda _: searchset(*twins)), {ISSUER: SYSTEM}).context(
+            IDENTITY, [], AT
+        )
+    assert refused.value.reason == "EHR-NOT-FHIR"
+
+
 def test_two_are_one_too_many() -> None:
     assert _reason(_record(_patient(), _patient(id="twin"))) == "SEVERAL-PATIENTS"
 
