@@ -26,7 +26,7 @@ endef
 export WITHOUT_PEERS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test judge-results kill-test fuzz property-test check lint types contracts peers clean
+.PHONY: help demo test judge-results kill-test fuzz fuzz-ehr property-test check lint types contracts peers clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,7 +49,7 @@ types: $(VENV)/.with-test ## mypy, strict
 contracts: $(VENV)/.with-test ## import-linter: who may import whom
 	$(BIN)/lint-imports
 
-bench-%: $(VENV)/.with-test ## A benchmark: bench-analysis, bench-ingest, bench-ledger, bench-listener, bench-results, bench-way
+bench-%: $(VENV)/.with-test ## A benchmark: bench-analysis, bench-context, bench-ingest, bench-ledger, bench-listener, bench-results, bench-way
 	$(BIN)/python -m tests.benchmarks.bench_$*
 
 kill-test: $(VENV)/.with-test ## Kill the listener 200 times under load, and a delivery at every transaction
@@ -61,6 +61,9 @@ judge-results: $(VENV)/.with-test ## Let the validators judge the results of 50 
 
 fuzz: $(VENV)/.with-test ## Send 20000 broken associations to a listener
 	OVERREAD_CASES=$${OVERREAD_CASES:-20000} $(BIN)/python -m pytest -s $(PYTEST_FLAGS) tests/acceptance/test_listener_fuzzed.py
+
+fuzz-ehr: $(VENV)/.with-test ## Let a FHIR server answer anything, 2000 times
+	OVERREAD_CASES=$${OVERREAD_CASES:-2000} $(BIN)/python -m pytest -q $(PYTEST_FLAGS) tests/unit/integrations/test_foreign_answers.py
 
 property-test: $(VENV)/.with-test ## Send 2000 random masks through segmentations and back
 	OVERREAD_CASES=$${OVERREAD_CASES:-2000} $(BIN)/python -m pytest -q $(PYTEST_FLAGS) tests/conformance/test_round_trip.py

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inference import declared
+from inference import declared, wanted
 from inference.codes import Code
 from inference.declared import Quantity, Question, Target, code, optional_code
 from inference.errors import CardInvalid
 from inference.keywords import understood
 from inference.selection import Selection, SelectionInvalid
+from inference.wanted import Wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +113,8 @@ class Card:
     interpreted_by
         Names of context features without whose values nobody can read the result: a report may tell them
         where its destination's profile allows it.
+    features
+        What the names in `context` mean, where they are not ``age`` or ``sex``.
     explains
         Labels of the segments that the model's output ``saliency`` explains; empty when it has none.
     """
@@ -138,6 +141,7 @@ class Card:
     quantities: tuple[Quantity, ...] = ()
     most_places: int = 0
     interpreted_by: tuple[str, ...] = ()
+    features: tuple[Wanted, ...] = ()
     explains: tuple[str, ...] = ()
 
     @property
@@ -224,6 +228,7 @@ def _card(folder: Path, table: Mapping[str, Any]) -> Card:
         inputs=tuple(_input(item) for item in table["input"]),
         context=tuple(table.get("context", {}).get("wants", ())),
         interpreted_by=_interpreted_by(table.get("context", {})),
+        features=wanted.features(table.get("context", {})),
         orientation=preprocess["orientation"],
         spacing_mm=(spacing[0], spacing[1], spacing[2]),
         timeout_s=float(model["timeout_s"]),

@@ -1,7 +1,8 @@
 """How we introduce ourselves to a server over HTTP: FHIR or DICOMweb."""
 
+import base64
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Auth(Protocol):
@@ -47,3 +48,24 @@ class BearerToken:
     def header(self) -> str:
         """Give the header with the token."""
         return f"Bearer {self.token}"
+
+
+@dataclass(frozen=True, slots=True)
+class BasicAuth:
+    """A user and a password (RFC 7617); the password is never shown."""
+
+    user: str
+    password: str = field(repr=False)
+
+    def header(self) -> str:
+        """Give the header with both."""
+        pair = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        return f"Basic {pair}"
+
+
+@runtime_checkable
+class Renewable(Protocol):
+    """An `Auth` whose header may have ended before its time; it can give another one."""
+
+    def forget(self) -> None:
+        """Give another header next time."""

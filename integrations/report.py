@@ -124,6 +124,8 @@ class UsedValue:
         Where it was read: ``Patient/123/_history/4``, or words that are no reference.
     effective
         The moment for which it holds, ISO 8601; None when the source does not say.
+    coded
+        A coded value with its scheme, where that is not the one of the concept's context group.
     """
 
     feature: str
@@ -132,6 +134,7 @@ class UsedValue:
     unit: Coding | None
     source: str
     effective: str | None
+    coded: Coding | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

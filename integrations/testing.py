@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from integrations.context import RecordContext
+from integrations.context import NOTHING_ELSE, Question, RecordContext
 from integrations.destination import Progress, Receipt
 from integrations.errors import IntegrationError, NotVerified, Refused, SyntaxRefused
 from integrations.report import Instance, PatientIdentity, Report, UsedValue
@@ -212,24 +212,30 @@ class MemoryRecord:
         Reason code (``NAME-DIFFERS``) of each patient who is not the study's, by the same key.
     failure
         Raised instead of every answer; None to answer.
+    accessions
+        Whose order each accession number is, by the same key; one that is not listed has no order.
     """
 
     patients: Mapping[tuple[str | None, str], Mapping[str, UsedValue]] = field(default_factory=dict)
     contradictions: Mapping[tuple[str | None, str], str] = field(default_factory=dict)
     failure: IntegrationError | None = None
+    accessions: Mapping[str, tuple[str | None, str]] = field(default_factory=dict)
 
     def context(
         self,
         patient: PatientIdentity,
         features: Sequence[str],
         at: date | datetime,
+        *,
+        questions: Mapping[str, Question] = NOTHING_ELSE,
+        accession_number: str | None = None,
     ) -> RecordContext:
         """Give the features of a known patient.
 
         Raises
         ------
         NotVerified
-            ``NO-PATIENT``, or the reason that it was told.
+            ``NO-PATIENT``, ``ACCESSION-OF-ANOTHER``, or the reason that it was told.
         IntegrationError
             What it was told to raise.
         """
@@ -240,6 +246,8 @@ class MemoryRecord:
             raise NotVerified(self.contradictions[key], "the record's patient is not the study's")
         if key not in self.patients:
             raise NotVerified("NO-PATIENT", "no patient has the identifier")
+        if self.accessions.get(accession_number or "", key) != key:
+            raise NotVerified("ACCESSION-OF-ANOTHER", "the accession number is another patient's")
         known = self.patients[key]
         return RecordContext(
             patient=f"Patient/{list(self.patients).index(key) + 1}",

@@ -1,15 +1,21 @@
 """A FHIR R4 server's REST interface (FHIR R4 http), as far as we use it."""
 
 import logging
-from collections.abc import Mapping
+import re
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
 import httpx
 
-from integrations.auth import Auth, NoAuth
+from integrations.auth import Auth, NoAuth, Renewable
 from integrations.errors import Refused, Unavailable
+from integrations.fhir.elements import many, one, text
+from integrations.fhir.pace import Pace
 from integrations.fhir.wire import Resource, decode, encode
 
 # httpx logs every URL at INFO and httpcore at DEBUG, and the URL of a search carries the patient's number.
@@ -18,8 +24,16 @@ logging.getLogger("httpcore").setLevel(logging.WARNING)
 
 _FHIR_JSON = "application/fhir+json"
 _MOST_PAGES = 100
+_MOST_BYTES = 32 << 20
+"""Of one answer: a page of 200 resources has less than one megabyte."""
+_PATIENCE = 4
+_MOST_ISSUES = 5
+_CODE = re.compile(r"[a-z-]{1,40}")
 _TEMPORARY = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 """409 among them: two transactions met, and the loser may try again (FHIR R4 http, transaction)."""
+
+NOT_OFFERED = frozenset(f"EHR-{status}" for status in (400, 403, 404, 405, 501))
+"""Reasons of a search for something that a server does not keep, or does not show to us."""
 
 
 class FhirClient:
@@ -32,7 +46,12 @@ class FhirClient:
     auth
         How we introduce ourselves.
     connect_timeout_s, read_timeout_s
-        Longest wait for the connection, and for each part of an answer.
+        Longest wait for the connection, and for each part of an answer; the whole of it may take four times as
+        long.
+    requests_per_s
+        So many at the most; None for as many as there are.
+    tls
+        Our certificate and the authorities that we trust; None for the system's authorities.
     transport
         What carries the requests instead of the network; None for the network.
     """
@@ -44,14 +63,22 @@ class FhirClient:
         auth: Auth | None = None,
         connect_timeout_s: float = 5.0,
         read_timeout_s: float = 30.0,
+        requests_per_s: float | None = None,
+        tls: ssl.SSLContext | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self._auth: Auth = auth if auth is not None else NoAuth()
+        self._pace = Pace(requests_per_s)
+        self._until: float | None = None
+        self._read_timeout_s = read_timeout_s
+        self._most_s = _PATIENCE * read_timeout_s
+        self._patience = httpx.Timeout(read_timeout_s, connect=connect_timeout_s).as_dict()
         self._http = httpx.Client(
             timeout=httpx.Timeout(read_timeout_s, connect=connect_timeout_s),
             headers={"Accept": _FHIR_JSON},
             follow_redirects=False,
+            verify=tls if tls is not None else True,
             transport=transport,
         )
 
@@ -99,14 +126,16 @@ class FhirClient:
         """
         url = f"{self.base_url}/{resource_type}?{httpx.QueryParams(dict(parameters))}"
         found: list[Resource] = []
-        for _ in range(_MOST_PAGES):
+        seen: set[str] = set()
+        while len(seen) < _MOST_PAGES and url not in seen:
+            seen.add(url)
             page = self._ask("GET", url)
             found += _matches(page, resource_type)
             following = self._next(page)
             if following is None:
                 return found
             url = following
-        raise Refused("EHR-ENDLESS-SEARCH", f"more than {_MOST_PAGES} pages of {resource_type}")
+        raise Refused("EHR-ENDLESS-SEARCH", f"the pages of {resource_type} do not end")
 
     def transact(self, bundle: Resource) -> Resource:
         """Send a transaction bundle: all of it, or nothing (FHIR R4 http, transaction).
@@ -121,22 +150,69 @@ class FhirClient:
         """
         return self._ask("POST", self.base_url, bundle)
 
-    def _ask(self, method: str, url: str, body: Resource | None = None) -> Resource:
-        headers = {} if body is None else {"Content-Type": _FHIR_JSON, "Prefer": "return=minimal"}
-        authorization = self._auth.header()
-        if authorization is not None:
-            headers["Authorization"] = authorization
-        content = None if body is None else encode(body).encode()
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Bound all requests of a block together: those that are late are `Unavailable`."""
+        self._until = time.monotonic() + seconds
         try:
-            answer = self._http.request(method, url, headers=headers, content=content)
-        except httpx.TransportError as error:
-            # the cause is left out of the chain: its text may quote the URL
-            raise Unavailable(f"{self._where()}: {type(error).__name__}") from None
+            yield
+        finally:
+            self._until = None
+
+    def _ask(self, method: str, url: str, body: Resource | None = None) -> Resource:
+        answer = self._answered(method, url, body)
+        if answer.status_code == 401 and isinstance(self._auth, Renewable):
+            # a token may end early: the server was started anew, or somebody took it back
+            self._auth.forget()
+            answer = self._answered(method, url, body)
         self._check(answer)
         try:
             return decode(answer.content)
         except ValueError:
             raise Refused("EHR-NOT-FHIR", f"{self._where()} did not answer in JSON") from None
+
+    def _answered(self, method: str, url: str, body: Resource | None) -> httpx.Response:
+        self._pace.wait()
+        headers = {} if body is None else {"Content-Type": _FHIR_JSON, "Prefer": "return=minimal"}
+        authorization = self._auth.header()
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        content = None if body is None else encode(body).encode()
+        request = self._http.build_request(method, url, headers=headers, content=content)
+        return self._received(request)
+
+    def _received(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and read its answer, neither for ever nor without end.
+
+        Raises
+        ------
+        Unavailable
+            It took too long, or the connection broke.
+        Refused
+            The answer is too large, or is not what its header says.
+        """
+        longest = self._most_s if self._until is None else self._until - time.monotonic()
+        until = time.monotonic() + longest
+        if longest <= 0:
+            raise Unavailable(f"{self._where()}: no time is left")
+        patience = {**self._patience, "read": min(self._read_timeout_s, longest)}
+        request.extensions = {**request.extensions, "timeout": patience}
+        content = bytearray()
+        try:
+            answer = self._http.send(request, stream=True)
+            with closing(answer):
+                for part in answer.iter_bytes():
+                    content += part
+                    if len(content) > _MOST_BYTES:
+                        raise Refused("EHR-TOO-LARGE", f"{self._where()}: over {_MOST_BYTES} bytes")
+                    if time.monotonic() > until:
+                        raise Unavailable(f"{self._where()}: the answer took too long")
+        except httpx.DecodingError:
+            raise Refused("EHR-NOT-FHIR", f"{self._where()}: the answer is not decoded") from None
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            # the cause is left out of the chain: its text may quote the URL
+            raise Unavailable(f"{self._where()}: {type(error).__name__}") from None
+        return httpx.Response(answer.status_code, headers=_plain(answer), content=bytes(content))
 
     def _check(self, answer: httpx.Response) -> None:
         """Raise what an answer other than 200 and 201 means.
@@ -157,9 +233,12 @@ class FhirClient:
         raise Refused(f"EHR-{status}", said)
 
     def _next(self, page: Resource) -> str | None:
-        for link in page.get("link", []):
-            if link.get("relation") == "next":
-                url = httpx.URL(self.base_url + "/").join(link["url"])
+        for link in many(page, "link"):
+            if text(link, "relation") == "next":
+                try:
+                    url = httpx.URL(self.base_url + "/").join(text(link, "url"))
+                except httpx.InvalidURL:
+                    raise Refused("EHR-NOT-FHIR", f"{self._where()}: no link") from None
                 if (url.scheme, url.netloc) != _origin(self.base_url):
                     # the token must not follow a link to somebody else
                     raise Refused("EHR-FOREIGN-LINK", f"{self._where()} continues elsewhere")
@@ -183,13 +262,20 @@ def _origin(url: str) -> tuple[str, bytes]:
     return parsed.scheme, parsed.netloc
 
 
+def _plain(answer: httpx.Response) -> dict[str, str]:
+    """Give the headers that still hold of what was read and decoded."""
+    return {
+        name: answer.headers[name] for name in ("date", "retry-after") if name in answer.headers
+    }
+
+
 def _matches(page: Resource, resource_type: str) -> list[Resource]:
     """Leave out what was included and an OperationOutcome about the search."""
     return [
-        entry["resource"]
-        for entry in page.get("entry", [])
-        if entry.get("search", {}).get("mode", "match") == "match"
-        and entry.get("resource", {}).get("resourceType") == resource_type
+        one(entry, "resource")
+        for entry in many(page, "entry")
+        if text(one(entry, "search"), "mode") in {"", "match"}
+        and text(one(entry, "resource"), "resourceType") == resource_type
     ]
 
 
@@ -199,6 +285,10 @@ def _issues(answer: httpx.Response) -> str:
         outcome = decode(answer.content)
     except ValueError:
         return ""
-    issues = outcome.get("issue", []) if outcome.get("resourceType") == "OperationOutcome" else []
-    named = [f"{issue.get('severity')}/{issue.get('code')}" for issue in issues]
+    if text(outcome, "resourceType") != "OperationOutcome":
+        return ""
+    issues = many(outcome, "issue")
+    codes = [(text(issue, "severity"), text(issue, "code")) for issue in issues[:_MOST_ISSUES]]
+    # both are codes of FHIR; what is none may be anything
+    named = [f"{severity}/{code}" for severity, code in codes if _CODE.fullmatch(severity + code)]
     return f" ({', '.join(dict.fromkeys(named))})" if named else ""

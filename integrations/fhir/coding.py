@@ -8,7 +8,7 @@ from integrations.report import Coding
 
 UCUM = "http://unitsofmeasure.org"
 
-_SYSTEMS = {
+SYSTEMS = {
     "SCT": "http://snomed.info/sct",
     "DCM": "http://dicom.nema.org/resources/ontology/DCM",
     "LN": "http://loinc.org",
@@ -67,7 +67,7 @@ def codeable_concept(coding: Coding, *, text: str | None = None) -> Resource:
     such a concept only the text is written.
     """
     concept: Resource = {"text": text or coding.meaning}
-    return {"coding": [fhir_coding(coding)], **concept} if coding.scheme in _SYSTEMS else concept
+    return {"coding": [fhir_coding(coding)], **concept} if coding.scheme in SYSTEMS else concept
 
 
 def fhir_coding(coding: Coding) -> Resource:
@@ -78,7 +78,7 @@ def fhir_coding(coding: Coding) -> Resource:
     KeyError
         The scheme has none.
     """
-    return {"system": _SYSTEMS[coding.scheme], "code": coding.value, "display": coding.meaning}
+    return {"system": SYSTEMS[coding.scheme], "code": coding.value, "display": coding.meaning}
 
 
 def ucum_code(unit: Coding) -> str:

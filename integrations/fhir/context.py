@@ -1,14 +1,16 @@
 """Ask a FHIR server about the patient of a study."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from integrations.context import RecordContext
-from integrations.errors import NotVerified
-from integrations.fhir.client import FhirClient, token
-from integrations.fhir.matching import birth_date, contradiction
-from integrations.fhir.wire import Resource
+from integrations.context import NOTHING_ELSE, Question, RecordContext
+from integrations.fhir.client import FhirClient
+from integrations.fhir.elements import source, text, version
+from integrations.fhir.features import WITHHELD, Reading
+from integrations.fhir.matching import birth_date
+from integrations.fhir.patients import Patients
 from integrations.report import Coding, PatientIdentity, UsedValue
 
 _AGE = Coding("121033", "DCM", "Subject Age")
@@ -16,6 +18,25 @@ _SEX = Coding("121032", "DCM", "Subject Sex")
 _YEAR = Coding("a", "UCUM", "year")
 _SEXES = {"male": "M", "female": "F", "other": "121102"}
 """AdministrativeGender (FHIR R4) in code values of CID 7455, all of scheme DCM; ``unknown`` is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """On which terms a record is read.
+
+    Parameters
+    ----------
+    timeout_s
+        Longest time for all questions of one study together.
+    labels_allowed
+        Sensitivity labels whose resources may be used all the same.
+    consents
+        Whether the patients' Consents are asked for and heeded.
+    """
+
+    timeout_s: float = 20.0
+    labels_allowed: frozenset[str] = frozenset()
+    consents: bool = True
 
 
 class FhirRecord:
@@ -30,106 +51,82 @@ class FhirRecord:
         The server.
     identifier_systems
         FHIR ``identifier.system`` of each Issuer of Patient ID (0010,0021).
+    accession_system
+        ``identifier.system`` of accession numbers; None where only their type (``ACSN``) tells them.
+    reading
+        On which terms it is read.
     """
 
-    def __init__(self, client: FhirClient, identifier_systems: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        client: FhirClient,
+        identifier_systems: Mapping[str, str],
+        *,
+        accession_system: str | None = None,
+        reading: Terms = Terms(),
+    ) -> None:
         self._client = client
-        self._identifier_systems = dict(identifier_systems)
+        self._terms = reading
+        self._patients = Patients(
+            client=client,
+            identifier_systems=dict(identifier_systems),
+            accession_system=accession_system,
+        )
 
     def context(
-        self, patient: PatientIdentity, features: Sequence[str], at: date | datetime
+        self,
+        patient: PatientIdentity,
+        features: Sequence[str],
+        at: date | datetime,
+        *,
+        questions: Mapping[str, Question] = NOTHING_ELSE,
+        accession_number: str | None = None,
     ) -> RecordContext:
         """Find and verify the patient, and read the features as they were at the study's time.
 
-        Known features: ``age`` (completed years) and ``sex`` (a code value of CID 7455, scheme DCM).
+        ``age`` (completed years) and ``sex`` (a code value of CID 7455, scheme DCM) are the patient's own; what
+        the other features are, the questions say.
 
         Raises
         ------
         NotVerified
-            ``NO-IDENTIFIER-SYSTEM``, ``NO-PATIENT``, ``SEVERAL-PATIENTS``, ``PATIENT-INACTIVE``,
-            ``BIRTH-DATE-UNKNOWN``, ``BIRTH-DATE-DIFFERS``, ``NAME-DIFFERS`` or ``SEX-DIFFERS``.
+            The reason says why (`Patients.find`).
         Unavailable
             The server cannot be asked now.
         Refused
             The server does not allow it.
         """
-        found = self._one(patient)
-        reason = contradiction(found, patient)
-        if reason is not None:
-            raise NotVerified(reason, "the record's patient is not the study's")
-        day = at.date() if isinstance(at, datetime) else at
-        values: dict[str, UsedValue] = {}
-        missing: dict[str, str] = {}
-        for feature in features:
-            answer = _read(feature, found, day)
-            if isinstance(answer, UsedValue):
-                values[feature] = answer
-            else:
-                missing[feature] = answer
+        with self._client.within(self._terms.timeout_s):
+            found = self._patients.find(patient, accession_number)
+            reading = Reading(
+                client=self._client,
+                patient=found,
+                at=at,
+                labels_allowed=self._terms.labels_allowed,
+            )
+            if features and self._terms.consents:
+                reading.heed_consents()
+            asked = {name: questions[name] for name in features if name in questions}
+            answers = reading.answers(asked)
+        own = [name for name in features if name not in asked]
+        if own:
+            answers |= _own(own, reading)
         return RecordContext(
-            patient=f"Patient/{found['id']}",
-            patient_version=_version(found),
-            values=values,
-            missing=missing,
+            patient=found.reference,
+            patient_version=version(found.resource),
+            values={name: one for name, one in answers.items() if isinstance(one, UsedValue)},
+            missing={name: one for name, one in answers.items() if isinstance(one, str)},
+            withheld=len(reading.withheld),
         )
 
-    def _one(self, identity: PatientIdentity) -> Resource:
-        """Give the one active patient with the study's identifier.
 
-        Raises
-        ------
-        NotVerified
-            There is none, or more than one.
-        """
-        system = self._identifier_systems.get(identity.issuer_of_patient_id or "")
-        if system is None:
-            raise NotVerified("NO-IDENTIFIER-SYSTEM", "no system is known for the issuer")
-        matches = self._client.search("Patient", {"identifier": token(system, identity.patient_id)})
-        # a lenient server ignores what it does not understand, and then everybody matches
-        carriers = [one for one in matches if _carries(one, system, identity.patient_id)]
-        if not carriers:
-            raise NotVerified("NO-PATIENT", "no patient has the identifier")
-        living = {one["id"]: one for one in map(self._survivor, carriers) if _is_current(one)}
-        if not living:
-            raise NotVerified("PATIENT-INACTIVE", "the patient's record is not in use")
-        if len(living) > 1:
-            raise NotVerified("SEVERAL-PATIENTS", "several patients have the identifier")
-        return next(iter(living.values()))
-
-    def _survivor(self, patient: Resource) -> Resource:
-        """Follow a merged record once to the one that replaced it (FHIR R4 Patient.link)."""
-        replacement = _replaced_by(patient)
-        return patient if replacement is None else self._client.read(replacement)
-
-
-def _carries(patient: Mapping[str, Any], system: str, value: str) -> bool:
-    return any(
-        (one.get("system"), one.get("value")) == (system, value)
-        for one in patient.get("identifier", [])
-    )
-
-
-def _is_current(patient: Mapping[str, Any]) -> bool:
-    return patient.get("active", True) is True and _replaced_by(patient) is None
-
-
-def _replaced_by(patient: Mapping[str, Any]) -> str | None:
-    for link in patient.get("link", []):
-        if link.get("type") == "replaced-by":
-            reference: str = link.get("other", {}).get("reference", "")
-            return "/".join(reference.split("/")[-2:]) or None
-    return None
-
-
-def _version(patient: Mapping[str, Any]) -> str | None:
-    version: str | None = patient.get("meta", {}).get("versionId")
-    return version
-
-
-def _source(patient: Mapping[str, Any]) -> str:
-    version = _version(patient)
-    reference = f"Patient/{patient['id']}"
-    return reference if version is None else f"{reference}/_history/{version}"
+def _own(features: Sequence[str], reading: Reading) -> dict[str, UsedValue | str]:
+    """Read the patient's own features, where the Patient resource itself may be used."""
+    patient, at = reading.patient.resource, reading.at
+    if not reading.may_use(patient):
+        return dict.fromkeys(features, WITHHELD)
+    day = at.date() if isinstance(at, datetime) else at
+    return {name: _read(name, patient, day) for name in features}
 
 
 def _read(feature: str, patient: Mapping[str, Any], day: date) -> UsedValue | str:
@@ -148,13 +145,13 @@ def _age(patient: Mapping[str, Any], day: date) -> UsedValue | str:
         concept=_AGE,
         value=str(years),
         unit=_YEAR,
-        source=_source(patient),
+        source=source(patient),
         effective=day.isoformat(),
     )
 
 
 def _sex(patient: Mapping[str, Any], day: date) -> UsedValue | str:
-    value = _SEXES.get(patient.get("gender", "unknown"))
+    value = _SEXES.get(text(patient, "gender"))
     if value is None:
         return "SEX-UNKNOWN"
     return UsedValue(
@@ -162,7 +159,7 @@ def _sex(patient: Mapping[str, Any], day: date) -> UsedValue | str:
         concept=_SEX,
         value=value,
         unit=None,
-        source=_source(patient),
+        source=source(patient),
         effective=day.isoformat(),
     )
 

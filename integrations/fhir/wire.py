@@ -40,9 +40,13 @@ def decode(text: str | bytes) -> Resource:
         It is not a JSON object. The text is not part of the error: it may name a patient.
     """
     try:
-        value = json.loads(text, parse_float=Decimal)
-    except ValueError:
+        value = json.loads(text, parse_float=Decimal, parse_constant=_no_number)
+    except (ValueError, RecursionError):
         raise ValueError("not JSON") from None
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 -- the text is wrong, not our call
     return value
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"JSON has no {name}")

@@ -5,6 +5,7 @@ nothing of the others': a listener knows neither torch nor FHIR.
 """
 
 from node.bootstrap.intake import listener
+from node.bootstrap.introduction import key_sets
 from node.bootstrap.keeping import Keeping, Nights, keeper
 from node.bootstrap.models import cards, model_server, routes
 from node.bootstrap.reach import archive_index, dicom_peer, fhir_client, record
@@ -35,6 +36,7 @@ __all__ = [
     "fhir_client",
     "files",
     "keeper",
+    "key_sets",
     "listener",
     "model_server",
     "parked",

@@ -24,7 +24,7 @@ def outlets(settings: Settings, opened: "Database") -> "dict[str, Outlet]":
     Raises
     ------
     SettingsInvalid
-        A peer's token is not in the environment.
+        A peer's token is not where the file says.
     """
     return {
         peer.name: _outlet(settings, peer, opened)
@@ -73,7 +73,7 @@ def _deletion(peer: Peer) -> "TakeBack | None":
         return None
     from integrations.pacs.orthanc import OrthancDeletion
 
-    auth = auth_of(peer, peer.orthanc.token_env)
+    auth = auth_of(peer, peer.orthanc)
     return OrthancDeletion(peer.orthanc.url, auth=auth, read_timeout_s=peer.orthanc.timeout_s)
 
 

@@ -1,12 +1,13 @@
 """The systems around the node, as the libraries that speak with them know them."""
 
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from node.bootstrap.introduction import fhir_auth, tls_context
 from node.errors import SettingsInvalid
 from node.settings import Peer, Settings
+from node.settings.secrets import read_secret
 
 if TYPE_CHECKING:
     from integrations.archive import ArchiveIndex
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from integrations.fhir.client import FhirClient
     from integrations.pacs.peer import DicomPeer, Tls
     from node.pipeline.translate import Source
+    from node.settings.secrets import TokenTable
 
 
 def dicom_peer(settings: Settings, peer: Peer) -> "DicomPeer":
@@ -69,11 +71,24 @@ def record(peer: Peer) -> "Record":
     Raises
     ------
     SettingsInvalid
-        The peer's token is not in the environment.
+        The peer's token is not where the file says.
     """
-    from integrations.fhir.context import FhirRecord
+    from integrations.fhir.context import FhirRecord, Terms
 
-    return FhirRecord(fhir_client(peer), peer.fhir.identifier_systems if peer.fhir else {})
+    client = fhir_client(peer)
+    table = peer.fhir
+    if table is None:
+        return FhirRecord(client, {})
+    return FhirRecord(
+        client,
+        table.identifier_systems,
+        accession_system=table.accession_system,
+        reading=Terms(
+            timeout_s=table.context_timeout_s,
+            labels_allowed=table.labels_allowed,
+            consents=table.consents,
+        ),
+    )
 
 
 def fhir_client(peer: Peer) -> "FhirClient":
@@ -82,14 +97,19 @@ def fhir_client(peer: Peer) -> "FhirClient":
     Raises
     ------
     SettingsInvalid
-        The peer has none, or its token is not in the environment.
+        The peer has none, or its token is not where the file says.
     """
     from integrations.fhir.client import FhirClient
 
     if peer.fhir is None:
         raise SettingsInvalid((f"peer {peer.name}: fhir.url is missing",))
-    auth = auth_of(peer, peer.fhir.token_env)
-    return FhirClient(peer.fhir.url, auth=auth, read_timeout_s=peer.fhir.timeout_s)
+    return FhirClient(
+        peer.fhir.url,
+        auth=fhir_auth(peer, peer.fhir),
+        tls=tls_context(peer, peer.fhir),
+        read_timeout_s=peer.fhir.timeout_s,
+        requests_per_s=peer.fhir.requests_per_s,
+    )
 
 
 def archive_index(settings: Settings, peer: Peer) -> "ArchiveIndex":
@@ -98,7 +118,7 @@ def archive_index(settings: Settings, peer: Peer) -> "ArchiveIndex":
     Raises
     ------
     SettingsInvalid
-        The service's token is not in the environment.
+        The service's token is not where the file says.
     """
     if peer.dicomweb is None:
         from integrations.pacs.query import DicomArchiveIndex
@@ -106,26 +126,24 @@ def archive_index(settings: Settings, peer: Peer) -> "ArchiveIndex":
         return DicomArchiveIndex(dicom_peer(settings, peer))
     from integrations.pacs.qido import QidoArchiveIndex
 
-    auth = auth_of(peer, peer.dicomweb.token_env)
+    auth = auth_of(peer, peer.dicomweb)
     return QidoArchiveIndex(peer.dicomweb.url, auth=auth, read_timeout_s=peer.dicomweb.timeout_s)
 
 
-def auth_of(peer: Peer, token_env: str | None) -> "Auth":
-    """Return how we introduce ourselves.
+def auth_of(peer: Peer, service: "TokenTable") -> "Auth":
+    """Return how we introduce ourselves to one of a peer's services.
 
     Raises
     ------
     SettingsInvalid
-        The token is not in the environment.
+        The token is not where the file says.
     """
     from integrations.auth import BearerToken, NoAuth
 
-    if token_env is None:
+    if service.token_place is None:
         return NoAuth()
-    token = os.environ.get(token_env)
-    if not token:
-        raise SettingsInvalid((f"peer {peer.name}: {token_env} is not set",))
-    return BearerToken(token)
+    token = read_secret(service.token_place, f"peer {peer.name}")
+    return BearerToken(token.get_secret_value())
 
 
 def source_of(settings: Settings) -> "Callable[[str], Source]":

@@ -178,8 +178,10 @@ def _verified(report: Report, record: Record | None) -> Report:
     """Ask the record again who the patient is: it may have changed since the job was prepared."""
     if record is None:
         return report
-    at = report.study.started or report.issued
-    return replace(report, record_patient=record.context(report.study.patient, (), at).patient)
+    study = report.study
+    at = study.started or report.issued
+    found = record.context(study.patient, (), at, accession_number=study.accession_number)
+    return replace(report, record_patient=found.patient)
 
 
 def _instance(item: ResultInstance, files: Files) -> Instance:

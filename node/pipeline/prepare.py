@@ -11,7 +11,14 @@ from node.core.job import Claim, Readiness
 from node.core.ports import Jobs
 from node.pipeline.apart import Apart
 from node.pipeline.retry import Again, decide
-from node.pipeline.translate import Source, context_as_record, patient_identity, started
+from node.pipeline.translate import (
+    Source,
+    accession_number,
+    context_as_record,
+    patient_identity,
+    questions,
+    started,
+)
 from node.telemetry import log
 
 ATTEMPTS = 3
@@ -43,8 +50,16 @@ def prepare(
     """
 
     def asked(claim: Claim) -> Mapping[str, Any] | Again:
-        wanted = cards[claim.model].context if claim.model in cards else ()
-        return _ask(claim, wanted, record_for(claim), source_of(claim.peer))
+        record = record_for(claim)
+        if id(record) in away:
+            return away[id(record)]
+        outcome = _ask(claim, cards.get(claim.model), record, source_of(claim.peer))
+        if isinstance(outcome, Again):
+            away[id(record)] = outcome
+        return outcome
+
+    # one that did not answer is not waited for again, once for each job of this round
+    away: dict[int, Again] = {}
 
     for claim in jobs.unprepared():
         work = partial(_prepare, claim, jobs, asked)
@@ -67,7 +82,7 @@ def _prepare(claim: Claim, jobs: Jobs, asked: Callable[[Claim], Mapping[str, Any
 
 
 def _ask(
-    claim: Claim, wanted: tuple[str, ...], record: Record | None, source: Source
+    claim: Claim, card: Card | None, record: Record | None, source: Source
 ) -> Mapping[str, Any] | Again:
     if record is None:
         return {"refused": "NO-RECORD-CONFIGURED"}
@@ -75,7 +90,13 @@ def _ask(
     if at is None:
         return {"refused": "STUDY-DATE-UNKNOWN"}
     try:
-        answer = record.context(patient_identity(claim.identity, source), wanted, at)
+        answer = record.context(
+            patient_identity(claim.identity, source),
+            card.context if card else (),
+            at,
+            questions=questions(card) if card else {},
+            accession_number=accession_number(claim.identity),
+        )
     except Refused as error:  # NotVerified is one
         return {"refused": error.reason}
     except Unavailable as error:

@@ -3,16 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from inference.card import Card
 from inference.codes import Code
 from inference.context import Context, ContextValue
 from inference.errors import SeriesUnusable
 from inference.findings import Result
 from inference.results.objects import ResultObjects
 from inference.volume import Series
-from integrations.context import RecordContext
+from integrations.context import Question, RecordContext
 from integrations.report import (
     Coding,
     Model,
@@ -66,6 +68,11 @@ def patient_identity(values: Mapping[str, Any], source: Source) -> PatientIdenti
     )
 
 
+def accession_number(values: Mapping[str, Any]) -> str | None:
+    """Read the Accession Number (0008,0050); None when there is none."""
+    return _text(values.get("AccessionNumber")) or None
+
+
 def require_identity(identity: Mapping[str, Any], series: Series) -> None:
     """Compare the patient whose record is read and written with the one whose images are analysed.
 
@@ -104,6 +111,23 @@ def started(values: Mapping[str, Any], source: Source) -> date | datetime | None
     return datetime.combine(day, clock, tzinfo=zone)
 
 
+def questions(card: Card) -> dict[str, Question]:
+    """Return what the features that a card describes mean, by their names."""
+    return {
+        one.name: Question(
+            concept=coding(one.concept),
+            resource=one.resource,
+            codes=one.codes,
+            panels=one.panels,
+            element=one.element,
+            unit=one.unit,
+            molar_mass_g_mol=one.molar_mass_g_mol,
+            maximum_age_days=one.maximum_age_days,
+        )
+        for one in card.features
+    }
+
+
 def context_as_record(context: RecordContext) -> dict[str, Any]:
     """Return what the record said, in plain values for the job."""
     return {
@@ -116,10 +140,12 @@ def context_as_record(context: RecordContext) -> dict[str, Any]:
                 "unit": _triple(value.unit) if value.unit else None,
                 "source": value.source,
                 "effective": value.effective,
+                "coded": _triple(value.coded) if value.coded else None,
             }
             for name, value in context.values.items()
         },
         "missing": dict(context.missing),
+        "withheld": context.withheld,
     }
 
 
@@ -149,7 +175,7 @@ def report(
         study=StudyIdentity(
             study_instance_uid=claim.study_instance_uid,
             patient=patient_identity(claim.identity, source),
-            accession_number=_text(claim.identity.get("AccessionNumber")) or None,
+            accession_number=accession_number(claim.identity),
             started=started(claim.identity, source),
             description=_text(claim.identity.get("StudyDescription")) or None,
             modalities=(str(head.Modality),),
@@ -196,11 +222,17 @@ def _used(name: str, value: ContextValue) -> UsedValue:
     return UsedValue(
         feature=name,
         concept=coding(value.concept),
-        value=value.value.value if isinstance(value.value, Code) else f"{value.value:g}",
+        value=value.value.value if isinstance(value.value, Code) else _digits(value.value),
         unit=None if coded or value.unit is None else coding(value.unit),
         source=value.source,
         effective=value.effective,
+        coded=coding(value.value) if isinstance(value.value, Code) else None,
     )
+
+
+def _digits(value: float) -> str:
+    """Write a number in as few digits as tell it, without an exponent."""
+    return format(Decimal(repr(value)).normalize(), "f")
 
 
 def _context_value(record: Mapping[str, Any]) -> ContextValue:
@@ -208,6 +240,8 @@ def _context_value(record: Mapping[str, Any]) -> ContextValue:
     value: float | Code
     if unit:
         value = float(record["value"])
+    elif record.get("coded"):
+        value = Code(*record["coded"])
     else:  # coded values of the record are DICOM's own (CID 7455: M, F)
         value = Code(record["value"], "DCM", _SEX_MEANINGS.get(record["value"], record["value"]))
     return ContextValue(

@@ -1,9 +1,10 @@
 """The configuration: one TOML file and the environment, frozen, rejected whole with every error at once.
 
 Environment variables override single values: ``OVERREAD_NODE__DATA=/srv/overread`` sets ``data`` of
-``[node]``. Secrets are named by the environment variable that holds them and never stand in the file.
+``[node]``. Secrets never stand in the file: it names their place (`node.settings.secrets`).
 """
 
+from node.settings.auth import AuthTable, ClientTlsTable
 from node.settings.file import load
 from node.settings.pacs import PeerCommitmentTable, PeerTlsTable
 from node.settings.peers import DicomwebTable, FhirTable, OrthancTable, Peer
@@ -23,6 +24,8 @@ from node.settings.tables import (
 from node.settings.whole import Settings
 
 __all__ = [
+    "AuthTable",
+    "ClientTlsTable",
     "CommitmentTable",
     "DicomwebTable",
     "ExcludeTable",

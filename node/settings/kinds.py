@@ -40,4 +40,5 @@ CountName = Annotated[str, AfterValidator(count_name)]
 class Table(BaseModel):
     """Base of every table of the file: unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # the wrong value may be a secret that somebody wrote where its place belongs
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

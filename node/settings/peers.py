@@ -1,45 +1,59 @@
 """The systems that the node speaks with: ``[[peer]]``."""
 
 from ipaddress import ip_network
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from node.core.completeness import QuietTimes
+from node.settings.auth import AuthTable, ClientTlsTable
 from node.settings.kinds import AeTitle, CountName, Network, Port, Role, Seconds, Table, TimeZone
 from node.settings.pacs import PeerCommitmentTable, PeerTlsTable
+from node.settings.secrets import TokenTable
 
 
-class FhirTable(Table):
+class FhirTable(TokenTable):
     """``fhir`` of a peer: its FHIR R4 endpoint."""
 
     url: str = Field(pattern=r"^https?://", description="Base URL.")
-    token_env: str | None = Field(
-        None, description="Environment variable that holds a bearer token."
-    )
     timeout_s: Seconds = Field(10.0, description="Longest wait for one answer.")
     identifier_systems: dict[str, str] = Field(
         default_factory=dict, description="FHIR identifier.system of each Issuer of Patient ID."
     )
+    accession_system: str | None = Field(
+        None, description="FHIR identifier.system of accession numbers."
+    )
+    context_timeout_s: Seconds = Field(
+        10.0, description="Longest time for everything that is asked for one study."
+    )
+    requests_per_s: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Most requests in a second."
+    )
+    labels_allowed: frozenset[str] = Field(
+        frozenset(), description="Sensitivity labels whose resources may be read all the same."
+    )
+    consents: bool = Field(True, description="Ask for the patients' Consents and heed them.")
+    auth: AuthTable | None = Field(None, description="How we introduce ourselves, without a token.")
+    tls: ClientTlsTable | None = Field(None, description="Certificates, ours and the server's.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "FhirTable":
+        if self.auth is not None and self.token_place is not None:
+            raise ValueError("auth and token are two ways of one thing")
+        return self
 
 
-class DicomwebTable(Table):
+class DicomwebTable(TokenTable):
     """``dicomweb`` of a peer: its DICOMweb service, asked by QIDO-RS."""
 
     url: str = Field(pattern=r"^https?://", description="Root of the service.")
-    token_env: str | None = Field(
-        None, description="Environment variable that holds a bearer token."
-    )
     timeout_s: Seconds = Field(10.0, description="Longest wait for each part of an answer.")
 
 
-class OrthancTable(Table):
+class OrthancTable(TokenTable):
     """``orthanc`` of a peer: the REST interface of an archive that is an Orthanc."""
 
     url: str = Field(pattern=r"^https?://", description="Base URL.")
-    token_env: str | None = Field(
-        None, description="Environment variable that holds a bearer token."
-    )
     timeout_s: Seconds = Field(10.0, description="Longest wait for one answer.")
 
 

@@ -79,13 +79,20 @@ class Sekmet:
 
 
 @contextlib.contextmanager
-def running_sekmet(folder: Path, *, token: str | None = None) -> Iterator[Sekmet]:
+def running_sekmet(
+    folder: Path,
+    *,
+    token: str | None = None,
+    auth: Mapping[str, object] | None = None,
+) -> Iterator[Sekmet]:
     """Start an empty server with strict validation in `folder`, and end it.
 
     Parameters
     ----------
     token
         The bearer token that it wants; None opens it to everybody.
+    auth
+        Its ``server_auth`` as it is, where a token is not enough.
     """
     if importlib.util.find_spec("sekmet") is None:
         absent("sekmet", "pip install sekmet-fhir")
@@ -93,7 +100,7 @@ def running_sekmet(folder: Path, *, token: str | None = None) -> Iterator[Sekmet
     server = Sekmet(port=free_port(), token=token)
     settings = folder / "settings.yaml"
     # JSON is YAML, so the tests need no YAML library
-    settings.write_text(json.dumps(_settings(server, folder)))
+    settings.write_text(json.dumps(_settings(server, folder, auth)))
     command = [str(Path(sys.executable).with_name("sekmet")), "serve", "-c", str(settings)]
     with (folder / "sekmet.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
@@ -114,8 +121,10 @@ def running_sekmet(folder: Path, *, token: str | None = None) -> Iterator[Sekmet
                 process.wait(timeout=20)
 
 
-def _settings(server: Sekmet, folder: Path) -> dict[str, object]:
-    auth = {"types": ["bearer"], "tokens": [server.token]} if server.token else {"types": ["none"]}
+def _settings(server: Sekmet, folder: Path, auth: Mapping[str, object] | None) -> dict[str, object]:
+    if auth is None:
+        bearer = {"types": ["bearer"], "tokens": [server.token]}
+        auth = bearer if server.token else {"types": ["none"]}
     return {
         "base_url": server.base_url,
         "host": "127.0.0.1",

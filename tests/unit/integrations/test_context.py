@@ -65,6 +65,16 @@ def test_a_server_that_ignores_the_question_finds_nobody() -> None:
     assert _reason(_record(_patient(identifier=[{"value": "MRN-4711"}]))) == "NO-PATIENT"
 
 
+@pytest.mark.parametrize("name", ["", "a/b", None])
+def test_a_patient_without_an_id_cannot_be_named(name: str | None) -> None:
+    twins = (_patient(id=name), _patient(id=name))
+    with pytest.raises(Refused) as refused:
+        FhirRecord(client_of(lambda _: searchset(*twins)), {ISSUER: SYSTEM}).context(
+            IDENTITY, [], AT
+        )
+    assert refused.value.reason == "EHR-NOT-FHIR"
+
+
 def test_two_are_one_too_many() -> None:
     assert _reason(_record(_patient(), _patient(id="twin"))) == "SEVERAL-PATIENTS"
 
@@ -95,10 +105,35 @@ def test_the_surviving_record_is_the_one_that_is_verified() -> None:
     assert _reason(record) == "BIRTH-DATE-DIFFERS"
 
 
-def test_a_merge_is_followed_once() -> None:
+def test_merges_are_followed_to_the_last() -> None:
     chain = _merged_into("Patient/last", id="colin", active=True)
     record = _record(_merged_into("Patient/colin"), chain, _patient(id="last"), found=("old",))
-    assert _reason(record) == "PATIENT-INACTIVE"
+    assert record.context(IDENTITY, [], AT).patient == "Patient/last"
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        {"reference": "Patient/old"},
+        {"reference": "Patient/circle"},
+        {"reference": "http://elsewhere.test/fhir/Patient/colin"},
+        {"reference": "RelatedPerson/colin"},
+        {"identifier": {"system": SYSTEM, "value": "MRN-4711"}},
+        {"reference": ""},
+    ],
+)
+def test_a_merge_that_leads_nowhere_or_in_a_circle_is_a_doubt(link: dict[str, Any]) -> None:
+    merged = _patient(id="old", link=[{"type": "replaced-by", "other": link}])
+    circle = _merged_into("Patient/old", id="circle")
+    assert _reason(_record(merged, circle, _patient(), found=("old",))) == "MERGE-UNCLEAR"
+
+
+def test_a_record_that_was_replaced_by_two_is_a_doubt() -> None:
+    links = [
+        {"type": "replaced-by", "other": {"reference": f"Patient/{one}"}} for one in ("colin", "b")
+    ]
+    record = _record(_patient(id="old", link=links), _patient(), _patient(id="b"), found=("old",))
+    assert _reason(record) == "MERGE-UNCLEAR"
 
 
 def test_a_replacement_that_is_not_given_is_refused() -> None:

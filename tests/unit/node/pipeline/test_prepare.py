@@ -116,10 +116,10 @@ def test_malformed_identities_stop_nobody(brain_card: Card, identity: dict[str, 
 
 def test_a_job_that_meets_a_bug_stops_no_other(brain_card: Card) -> None:
     class Record(MemoryRecord):
-        def context(self, patient: Any, features: Any, at: Any) -> Any:
+        def context(self, patient: Any, *arguments: Any, **options: Any) -> Any:
             if patient.patient_id == "ODD":
                 raise ZeroDivisionError
-            return super().context(patient, features, at)
+            return super().context(patient, *arguments, **options)
 
     asked = claim()
     odd = replace(asked, job_id="odd", identity={**asked.identity, "PatientID": "ODD"})
