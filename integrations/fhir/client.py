@@ -10,6 +10,7 @@ import httpx
 
 from integrations.auth import Auth, NoAuth
 from integrations.errors import Refused, Unavailable
+from integrations.fhir.answers import Held, Written, answered, held
 from integrations.fhir.wire import Resource, decode, encode
 
 # httpx logs every URL at INFO and httpcore at DEBUG, and the URL of a search carries the patient's number.
@@ -82,6 +83,40 @@ class FhirClient:
         """
         return self._ask("GET", f"{self.base_url}/{reference}")
 
+    def hold(self, reference: str) -> Held:
+        """Read one resource together with its version.
+
+        Raises
+        ------
+        Unavailable
+            The server cannot be reached or cannot answer now.
+        Refused
+            It has no such resource (``EHR-404``, ``EHR-410``), or does not give it.
+        """
+        answer = self._request("GET", f"{self.base_url}/{reference}")
+        return held(reference, self._decoded(answer), answer.headers.get("ETag"))
+
+    def write(
+        self, method: str, path: str, resource: Resource, *, if_match: str | None = None
+    ) -> Written:
+        """Create (``POST Observation``) or update (``PUT Observation/7``) one resource (FHIR R4 http).
+
+        Parameters
+        ----------
+        if_match
+            The version that the update takes the place of, as an entity tag; None for whichever there is.
+
+        Raises
+        ------
+        Unavailable
+            The server cannot be reached or cannot answer now.
+        Refused
+            It will not take it: ``EHR-412`` when another version stands there meanwhile.
+        """
+        extra = {} if if_match is None else {"If-Match": if_match}
+        answer = self._request(method, f"{self.base_url}/{path}", resource, extra)
+        return answered(answer.headers.get("Location"), answer.content)
+
     def search(self, resource_type: str, parameters: Mapping[str, str]) -> list[Resource]:
         """Every match of a search, all pages of it.
 
@@ -122,7 +157,23 @@ class FhirClient:
         return self._ask("POST", self.base_url, bundle)
 
     def _ask(self, method: str, url: str, body: Resource | None = None) -> Resource:
+        return self._decoded(self._request(method, url, body))
+
+    def _decoded(self, answer: httpx.Response) -> Resource:
+        try:
+            return decode(answer.content)
+        except ValueError:
+            raise Refused("EHR-NOT-FHIR", f"{self._where()} did not answer in JSON") from None
+
+    def _request(
+        self,
+        method: str,
+        url: str,
+        body: Resource | None = None,
+        extra: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
         headers = {} if body is None else {"Content-Type": _FHIR_JSON, "Prefer": "return=minimal"}
+        headers |= extra or {}
         authorization = self._auth.header()
         if authorization is not None:
             headers["Authorization"] = authorization
@@ -132,11 +183,10 @@ class FhirClient:
         except httpx.TransportError as error:
             # the cause is left out of the chain: its text may quote the URL
             raise Unavailable(f"{self._where()}: {type(error).__name__}") from None
+        except httpx.DecodingError:  # a compression that it does not keep to
+            raise Refused("EHR-NOT-FHIR", f"{self._where()} answered what cannot be read") from None
         self._check(answer)
-        try:
-            return decode(answer.content)
-        except ValueError:
-            raise Refused("EHR-NOT-FHIR", f"{self._where()} did not answer in JSON") from None
+        return answer
 
     def _check(self, answer: httpx.Response) -> None:
         """Raise what an answer other than 200 and 201 means.
