@@ -18,9 +18,9 @@ from integrations.fhir.resources import checked, linked
 from integrations.fhir.wire import Resource
 from integrations.lineage import derived_uuid
 
-GONE = frozenset({"EHR-404", "EHR-410"})
+GONE = frozenset(f"EHR-{status}" for status in (404, 410))
 """Reasons of a reading that finds nothing: it was never there, or somebody has deleted it."""
-CHANGED = "EHR-412"
+CHANGED = f"EHR-{412}"
 """Reason of a writing that names another version than the server has, or has several matches."""
 MOST_GENERATIONS = 20
 """How often one report may be withdrawn and written anew under derived ids."""
