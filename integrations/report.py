@@ -80,11 +80,52 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantity:
-    """A measured number; `value` is text with the digits that were meant (``"1502.3"``)."""
+    """A measured number.
+
+    Parameters
+    ----------
+    value
+        Text with the digits that were meant (``"1502.3"``).
+    unit
+        UCUM unit; ``1`` for a number without one.
+    derivation
+        How it follows from many values (CID 7464: mean, maximum); None when it is the value itself.
+    method
+        How it was measured (CID 7473); None when there is nothing to say.
+    """
 
     concept: Coding
     value: str
     unit: Coding
+    derivation: Coding | None = None
+    method: Coding | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """What a model gave for a finding, and what that was held against.
+
+    Parameters
+    ----------
+    concept
+        What the score is: a private code (scheme ``99…``), unless it is a calibrated probability.
+    value, threshold
+        Text with the digits that were meant; from the threshold on the finding is present.
+    calibrated
+        Whether it is a probability that was held against outcomes: only then may it be read as a confidence.
+    """
+
+    concept: Coding
+    value: str
+    threshold: str
+    calibrated: bool
+
+    @property
+    def unit(self) -> Coding:
+        """UCUM unit of score and threshold, the one that the structured report gives them."""
+        if self.calibrated:
+            return Coding("{0:1}", "UCUM", "range: 0:1")
+        return Coding("1", "UCUM", "no units")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +134,14 @@ class ReportedFinding:
 
     Parameters
     ----------
+    tracking_uid
+        The same through all revisions where the model looked for one such thing; a place has its own.
+    site, laterality
+        Where it lies, and on which side (CID 244); None when the type says it.
     present
         None: the model could not decide.
+    score
+        What the model gave for it; None where it gives a mask or a number.
     """
 
     tracking_uid: str
@@ -103,6 +150,17 @@ class ReportedFinding:
     site: Coding | None
     present: bool | None
     quantities: tuple[Quantity, ...]
+    laterality: Coding | None = None
+    score: Score | None = None
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is a number of the whole series and nothing besides: then its presence says nothing."""
+        return (
+            len(self.quantities) == 1
+            and self.score is None
+            and self.quantities[0].concept == self.type
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +231,10 @@ class Report:
         When the result was made, with offset.
     conclusion
         One sentence for people, without patient data.
+    predecessors
+        Result set UIDs of the results that it takes the place of; empty for a first result.
+    page
+        The result on one page, a PDF that names no patient; None where none was made.
     """
 
     result_set_uid: str
@@ -186,3 +248,5 @@ class Report:
     record_patient: str | None = None
     issued: datetime
     conclusion: str
+    predecessors: tuple[str, ...] = ()
+    page: Path | None = None

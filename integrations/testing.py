@@ -10,6 +10,7 @@ from datetime import date, datetime
 from integrations.context import NOTHING_ELSE, Question, RecordContext
 from integrations.destination import Progress, Receipt
 from integrations.errors import IntegrationError, NotVerified, Refused, SyntaxRefused
+from integrations.lineage import report_uid
 from integrations.report import Instance, PatientIdentity, Report, UsedValue
 
 
@@ -129,7 +130,7 @@ def _context(instance: Instance) -> tuple[str, str]:
 
 @dataclass(slots=True)
 class MemoryReports:
-    """A `Destination` that keeps reports, each result set once.
+    """A `Destination` that keeps reports, each result set once; a revision takes its predecessor's place.
 
     Parameters
     ----------
@@ -141,6 +142,10 @@ class MemoryReports:
     reports: dict[str, Report] = field(default_factory=dict)
     """By result set UID; also those that were withdrawn, which stand there marked."""
     withdrawn: set[str] = field(default_factory=set)
+    _numbers: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._numbers = {uid: number for number, uid in enumerate(self.reports, start=1)}
 
     def deliver(
         self,
@@ -164,11 +169,25 @@ class MemoryReports:
         failure = self.failures.pop(0) if self.failures else None
         if failure is not None:
             raise failure
-        standing = report.result_set_uid in self.reports
-        self.reports.setdefault(report.result_set_uid, report)
-        number = list(self.reports).index(report.result_set_uid) + 1
-        remark = "it was there already" if standing else None
-        return Receipt(references=(f"DiagnosticReport/{number}",), confirmed=True, remark=remark)
+        uid = report.result_set_uid
+        if uid in self.reports:
+            return self._receipt(uid, "it was there already")
+        former = next((one for one in self.reports if self._is_former(one, report)), None)
+        if former is not None and self.reports[former].issued > report.issued:
+            return self._receipt(former, "a newer result stands there")
+        self._numbers[uid] = len(self._numbers) + 1
+        if former is not None:
+            del self.reports[former]
+            self._numbers[uid] = self._numbers[former]
+        self.reports[uid] = report
+        return self._receipt(uid, None)
+
+    def _is_former(self, uid: str, report: Report) -> bool:
+        return uid not in self.withdrawn and report_uid(self.reports[uid]) == report_uid(report)
+
+    def _receipt(self, uid: str, remark: str | None) -> Receipt:
+        reference = f"DiagnosticReport/{self._numbers[uid]}"
+        return Receipt(references=(reference,), confirmed=True, remark=remark)
 
     def withdraw(
         self,
@@ -195,8 +214,7 @@ class MemoryReports:
             return Receipt(references=(), confirmed=True, remark="nothing stood there")
         remark = "it was withdrawn before" if uid in self.withdrawn else None
         self.withdrawn.add(uid)
-        number = list(self.reports).index(uid) + 1
-        references = () if remark else (f"DiagnosticReport/{number}",)
+        references = () if remark else (f"DiagnosticReport/{self._numbers[uid]}",)
         return Receipt(references=references, confirmed=True, remark=remark)
 
 

@@ -1,129 +1,156 @@
-"""From one resource of the record to one value, or the reason why it gives none."""
+"""What a server answers to a writing, read without trust: servers differ in all that the standard leaves open.
 
-from collections.abc import Mapping
-from datetime import date, datetime
-from decimal import Decimal
+The status of a transaction's entry may come without its text; a location may be relative or absolute, with or
+without a version, or missing; an entity tag may be weak, strong or missing; a body may be empty.
+"""
 
-from integrations.context import Question
-from integrations.fhir.coding import SYSTEMS, UCUM
-from integrations.fhir.elements import many, one, source, text
-from integrations.fhir.kinds import KINDS
-from integrations.fhir.moments import read
-from integrations.fhir.ucum import convert
-from integrations.fhir.wire import Resource
-from integrations.report import Coding, UsedValue
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-_ACT = "http://terminology.hl7.org/CodeSystem/v3-Act"
-_SCHEMES = {uri: scheme for scheme, uri in SYSTEMS.items()} | {
-    f"{_ACT}Code": "ActCode",
-    f"{_ACT}Priority": "ActPriority",
-    "http://hl7.org/fhir/sid/icd-10": "I10",
-    "http://hl7.org/fhir/sid/icd-10-cm": "I10C",
-}
-"""Coding scheme designators (PS3.16 Table 8-1, HL7 v2 Table 0396) of the systems that values come in."""
+from integrations.errors import Refused
+from integrations.fhir.wire import Resource, decode
 
-_PRIORITIES = {
-    "routine": Coding("R", "ActPriority", "routine"),
-    "urgent": Coding("UR", "ActPriority", "urgent"),
-    "asap": Coding("A", "ActPriority", "ASAP"),
-    "stat": Coding("S", "ActPriority", "stat"),
-}
-"""RequestPriority (FHIR R4) in the codes of v3 ActPriority, which have a designator."""
-
-_PRESENT = Coding("52101004", "SCT", "Present")
+WITHDRAWN = "entered-in-error"
+"""FHIR R4 DiagnosticReport.status, Observation.status, ImagingStudy.status, Task.status, Flag.status …"""
 
 
-def answer(feature: str, question: Question, resource: Resource) -> UsedValue | str:
-    """Give the value, or its reason: ``NO-VALUE``, ``VALUE-BOUNDED``, ``UNIT-NOT-KNOWN``, ``CODE-NOT-KNOWN``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A resource that stands on a server.
 
     Parameters
     ----------
+    reference
+        ``Observation/7``.
     resource
-        One that answers: its code, its patient and its time have been looked at.
+        As the server gave it.
+    etag
+        Entity tag of the version that was read, as the server wrote it; None when it has no versions.
     """
-    found = _value(question, resource)
-    if isinstance(found, str):
-        return found
-    value, coded = found
-    moment = KINDS[question.resource].moment(resource) if question.resource in KINDS else None
-    authored = text(resource, "authoredOn") if question.resource == "ServiceRequest" else ""
-    return UsedValue(
-        feature=feature,
-        concept=question.concept,
-        value=value,
-        unit=Coding(question.unit, "UCUM", question.unit) if question.unit else None,
-        source=source(resource),
-        effective=moment.text if moment is not None else authored or None,
-        coded=coded,
-    )
+
+    reference: str
+    resource: Resource
+    etag: str | None
+
+    @property
+    def versioned(self) -> str:
+        """Reference to this very version, where the server tells which it is."""
+        version = _meta(self.resource).get("versionId")
+        return f"{self.reference}/_history/{version}" if version else self.reference
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether it is marked as entered in error."""
+        return self.resource.get("status") == WITHDRAWN
+
+    @property
+    def subject(self) -> str | None:
+        """Whose it is: ``Patient/123``; None when it does not say so by a literal reference."""
+        subject = self.resource.get("subject") or self.resource.get("for")
+        reference = subject.get("reference") if isinstance(subject, dict) else None
+        return local(reference) if isinstance(reference, str) else None
+
+    def carries(self, identifier: Resource) -> bool:
+        """Whether it has an identifier, system and value."""
+        return any(
+            one.get("system") == identifier["system"] and one.get("value") == identifier["value"]
+            for one in objects(self.resource.get("identifier"))
+        )
 
 
-def covers(encounter: Resource, at: date | datetime) -> bool:
-    """Whether an encounter had begun at the study's time and was not over."""
-    period = one(encounter, "period")
-    begun, over = read(text(period, "start")), read(text(period, "end"))
-    # an encounter may begin on the day of a study that has no time: it is no result of it
-    same_day = begun is not None and not isinstance(at, datetime) and begun.day == at
-    return (
-        begun is not None
-        and (begun.is_before(at) or same_day)
-        and not (over is not None and over.is_before(at))
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What was answered to one writing.
+
+    Parameters
+    ----------
+    reference
+        Where the resource stands now; None when the server does not tell.
+    """
+
+    reference: str | None
 
 
-def _value(question: Question, resource: Resource) -> tuple[str, Coding | None] | str:
-    match question.resource:
-        case "Observation" if question.unit is not None:
-            return _number(question, _holder(question, resource))
-        case "Observation":
-            return _coded(one(_holder(question, resource), "valueCodeableConcept"))
-        case "Encounter":
-            return _of_coding(one(resource, "class")) or "CODE-NOT-KNOWN"
-        case "ServiceRequest" if question.element == "reason":
-            return _coded(next(iter(many(resource, "reasonCode")), {}))
-        case "ServiceRequest":
-            known = _PRIORITIES.get(text(resource, "priority"))
-            return (known.value, known) if known is not None else "NO-VALUE"
-        case _:
-            return _PRESENT.value, _PRESENT
+def held(reference: str | None, resource: Resource, etag: str | None = None) -> Held:
+    """Return a resource as it stands, with the version that its header or else its meta tells.
+
+    Parameters
+    ----------
+    reference
+        Where it was read; None for where it says that it is.
+
+    Raises
+    ------
+    Refused
+        It does not say where it is.
+    """
+    version = _meta(resource).get("versionId")
+    if etag is None and isinstance(version, str):
+        etag = f'W/"{version}"'
+    own = reference or f"{resource.get('resourceType')}/{resource.get('id', '')}"
+    if own.endswith("/"):
+        raise Refused("EHR-NOT-FHIR", "a resource was found that has no id")
+    return Held(reference=own, resource=resource, etag=etag)
 
 
-def _holder(question: Question, observation: Resource) -> Resource:
-    """Return the Observation itself, or the component of a panel that is asked for."""
-    kind = KINDS["Observation"]
-    if kind.has_code(observation, question.codes):
-        return observation
-    parts = many(observation, "component")
-    return next((part for part in parts if kind.has_code(part, question.codes)), {})
+def answered(location: str | None, content: bytes) -> Written:
+    """Read where a single resource was written, from the header or else from the body.
 
-
-def _number(question: Question, holder: Resource) -> tuple[str, None] | str:
-    quantity = one(holder, "valueQuantity")
-    value = quantity.get("value")
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        return "NO-VALUE"
-    if text(quantity, "comparator"):
-        # below or above a bound is not the bound
-        return "VALUE-BOUNDED"
-    if text(quantity, "system") != UCUM or not question.unit:
-        return "UNIT-NOT-KNOWN"
-    mass = question.molar_mass_g_mol
+    Raises
+    ------
+    Refused
+        The answer is no FHIR: somebody else answered, a gateway with its page (``EHR-NOT-FHIR``).
+    """
     try:
-        return convert(Decimal(value), text(quantity, "code"), question.unit, mass), None
+        body = decode(content) if content.strip() else {}
     except ValueError:
-        return "UNIT-NOT-KNOWN"
+        raise Refused("EHR-NOT-FHIR", "a writing was not answered in JSON") from None
+    return Written(reference=local(location or "") or _own(body) or None)
 
 
-def _coded(concept: Resource) -> tuple[str, Coding] | str:
-    found = [_of_coding(item) for item in many(concept, "coding")]
-    if not found:
-        return "NO-VALUE"
-    return next((one for one in found if one is not None), "CODE-NOT-KNOWN")
+def entries(answer: Resource, count: int) -> tuple[str, ...] | None:
+    """Read the references of a transaction's entries, in its order; None when they are not all told.
+
+    Parameters
+    ----------
+    count
+        How many entries were sent.
+
+    Raises
+    ------
+    Refused
+        An entry failed although the transaction was answered with success.
+    """
+    references = []
+    for entry in objects(answer.get("entry")):
+        response = entry.get("response")
+        response = response if isinstance(response, dict) else {}
+        status = str(response.get("status", ""))[:3]
+        if status not in {"200", "201"}:
+            raise Refused(f"EHR-{status}", "an entry of the transaction failed")
+        where = local(str(response.get("location", "")))
+        references.append(where or _own(entry.get("resource", {})))
+    return tuple(references) if all(references) and len(references) == count else None
 
 
-def _of_coding(coding: Mapping[str, object]) -> tuple[str, Coding] | None:
-    """Read a coding of a system that has a designator."""
-    code, scheme = text(coding, "code"), _SCHEMES.get(text(coding, "system"))
-    if not code or scheme is None:
-        return None
-    return code, Coding(code, scheme, text(coding, "display") or code)
+def objects(value: object) -> Sequence[dict[str, Any]]:
+    """Return the objects of a list; nothing where there is none."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def local(location: str) -> str:
+    """Return the reference in a location, relative or absolute, without its version; empty for none."""
+    parts = location.partition("/_history/")[0].rstrip("/").split("/")
+    return "/".join(parts[-2:]) if len(parts) > 1 and all(parts[-2:]) else ""
+
+
+def _own(resource: object) -> str:
+    if isinstance(resource, dict) and resource.get("id") and resource.get("resourceType"):
+        return f"{resource['resourceType']}/{resource['id']}"
+    return ""
+
+
+def _meta(resource: Resource) -> dict[str, Any]:
+    meta = resource.get("meta")
+    return meta if isinstance(meta, dict) else {}

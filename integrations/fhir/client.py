@@ -14,6 +14,7 @@ import httpx
 
 from integrations.auth import Auth, NoAuth, Renewable
 from integrations.errors import Refused, Unavailable
+from integrations.fhir.answers import Held, Written, answered, held
 from integrations.fhir.elements import many, one, text
 from integrations.fhir.pace import Pace
 from integrations.fhir.wire import Resource, decode, encode
@@ -109,6 +110,40 @@ class FhirClient:
         """
         return self._ask("GET", f"{self.base_url}/{reference}")
 
+    def hold(self, reference: str) -> Held:
+        """Read one resource together with its version.
+
+        Raises
+        ------
+        Unavailable
+            The server cannot be reached or cannot answer now.
+        Refused
+            It has no such resource (``EHR-404``, ``EHR-410``), or does not give it.
+        """
+        answer = self._request("GET", f"{self.base_url}/{reference}")
+        return held(reference, self._decoded(answer), answer.headers.get("ETag"))
+
+    def write(
+        self, method: str, path: str, resource: Resource, *, if_match: str | None = None
+    ) -> Written:
+        """Create (``POST Observation``) or update (``PUT Observation/7``) one resource (FHIR R4 http).
+
+        Parameters
+        ----------
+        if_match
+            The version that the update takes the place of, as an entity tag; None for whichever there is.
+
+        Raises
+        ------
+        Unavailable
+            The server cannot be reached or cannot answer now.
+        Refused
+            It will not take it: ``EHR-412`` when another version stands there meanwhile.
+        """
+        extra = {} if if_match is None else {"If-Match": if_match}
+        answer = self._request(method, f"{self.base_url}/{path}", resource, extra)
+        return answered(answer.headers.get("Location"), answer.content)
+
     def search(self, resource_type: str, parameters: Mapping[str, str]) -> list[Resource]:
         """Every match of a search, all pages of it.
 
@@ -160,20 +195,35 @@ class FhirClient:
             self._until = None
 
     def _ask(self, method: str, url: str, body: Resource | None = None) -> Resource:
-        answer = self._answered(method, url, body)
-        if answer.status_code == 401 and isinstance(self._auth, Renewable):
-            # a token may end early: the server was started anew, or somebody took it back
-            self._auth.forget()
-            answer = self._answered(method, url, body)
-        self._check(answer)
+        return self._decoded(self._request(method, url, body))
+
+    def _decoded(self, answer: httpx.Response) -> Resource:
         try:
             return decode(answer.content)
         except ValueError:
             raise Refused("EHR-NOT-FHIR", f"{self._where()} did not answer in JSON") from None
 
-    def _answered(self, method: str, url: str, body: Resource | None) -> httpx.Response:
+    def _request(
+        self,
+        method: str,
+        url: str,
+        body: Resource | None = None,
+        extra: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        answer = self._answered(method, url, body, extra)
+        if answer.status_code == 401 and isinstance(self._auth, Renewable):
+            # a token may end early: the server was started anew, or somebody took it back
+            self._auth.forget()
+            answer = self._answered(method, url, body, extra)
+        self._check(answer)
+        return answer
+
+    def _answered(
+        self, method: str, url: str, body: Resource | None, extra: Mapping[str, str] | None
+    ) -> httpx.Response:
         self._pace.wait()
         headers = {} if body is None else {"Content-Type": _FHIR_JSON, "Prefer": "return=minimal"}
+        headers |= extra or {}
         authorization = self._auth.header()
         if authorization is not None:
             headers["Authorization"] = authorization
@@ -265,7 +315,9 @@ def _origin(url: str) -> tuple[str, bytes]:
 def _plain(answer: httpx.Response) -> dict[str, str]:
     """Give the headers that still hold of what was read and decoded."""
     return {
-        name: answer.headers[name] for name in ("date", "retry-after") if name in answer.headers
+        name: answer.headers[name]
+        for name in ("date", "etag", "location", "retry-after")
+        if name in answer.headers
     }
 
 

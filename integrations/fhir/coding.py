@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import date, datetime
+from decimal import Decimal
 
 from integrations.fhir.wire import Resource
 from integrations.report import Coding
@@ -50,14 +51,36 @@ AUTHOR: Resource = {
     "display": "Author",
 }
 CREATE: Resource = {"system": f"{_TERMINOLOGY}/v3-DataOperation", "code": "CREATE"}
+UPDATE: Resource = {"system": f"{_TERMINOLOGY}/v3-DataOperation", "code": "UPDATE"}
+_INTERPRETATION = f"{_TERMINOLOGY}/v3-ObservationInterpretation"
+POSITIVE: Resource = {"system": _INTERPRETATION, "code": "POS", "display": "Positive"}
+NEGATIVE: Resource = {"system": _INTERPRETATION, "code": "NEG", "display": "Negative"}
+UNDECIDED: Resource = {"system": _INTERPRETATION, "code": "IND", "display": "Indeterminate"}
+CRITICAL: Resource = {"system": _INTERPRETATION, "code": "AA", "display": "Critical abnormal"}
+CLINICAL: Resource = {
+    "system": f"{_TERMINOLOGY}/flag-category",
+    "code": "clinical",
+    "display": "Clinical",
+}
+ALERT: Resource = {
+    "system": f"{_TERMINOLOGY}/communication-category",
+    "code": "alert",
+    "display": "Alert",
+}
 
 UID_SYSTEM = "urn:dicom:uid"
 """System of an identifier that is a DICOM UID (FHIR R4 ImagingStudy.identifier)."""
 
 FINDING = Coding("121071", "DCM", "Finding")
+DERIVATION = Coding("121401", "DCM", "Derivation")
+LATERALITY = Coding("272741003", "SCT", "Laterality")
+MEASUREMENT_GROUP = Coding("125007", "DCM", "Measurement Group")
+THRESHOLD = Coding("threshold", "99OVERREAD", "Operating threshold")
+IMAGING_REPORT = Coding("18748-4", "LN", "Diagnostic imaging study")
 PRESENT = Coding("52101004", "SCT", "Present")
 INDETERMINATE = Coding("82334004", "SCT", "Indeterminate")
-ABSENT = Coding("2667000", "SCT", "Absent")
+ABSENT = Coding("272519000", "SCT", "Absent")
+"""As the structured report has it (PS3.16 CID 240)."""
 
 
 def codeable_concept(coding: Coding, *, text: str | None = None) -> Resource:
@@ -81,6 +104,12 @@ def fhir_coding(coding: Coding) -> Resource:
     return {"system": SYSTEMS[coding.scheme], "code": coding.value, "display": coding.meaning}
 
 
+def quantity(value: str, unit: Coding) -> Resource:
+    """Write a number with its unit: always with system and code, and with the digits that were meant."""
+    code = ucum_code(unit)
+    return {"value": Decimal(value), "unit": code, "system": UCUM, "code": code}
+
+
 def ucum_code(unit: Coding) -> str:
     """Spell a UCUM code as FHIR does."""
     return _UCUM_SPELLING.get(unit.value, unit.value)
@@ -89,11 +118,6 @@ def ucum_code(unit: Coding) -> str:
 def dicom_identifier(uid: str) -> Resource:
     """Write a DICOM UID as an identifier (FHIR R4 ImagingStudy.identifier)."""
     return {"system": UID_SYSTEM, "value": f"urn:oid:{uid}"}
-
-
-def derived_uid(*parts: str) -> str:
-    """Derive a UID that stands for `parts`, the same at every call (PS3.5 B.2: UUID under 2.25)."""
-    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, '|'.join(parts)).int}"
 
 
 def full_url(identifier: Resource) -> str:

@@ -1,37 +1,61 @@
-"""Write a report into a FHIR server: once, whole, and only for a verified patient."""
+"""Write a report into a FHIR server: once, whole, in its newest version, and only for a verified patient."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from integrations.destination import Progress, Receipt
-from integrations.errors import Refused, Unavailable
-from integrations.fhir import resources, withdrawal
-from integrations.fhir.client import FhirClient, token
-from integrations.fhir.coding import derived_uid, dicom_identifier, full_url
-from integrations.fhir.wire import Resource
+from integrations.errors import Refused
+from integrations.fhir import withdrawal
+from integrations.fhir.answers import Held, objects
+from integrations.fhir.capability import Abilities, abilities
+from integrations.fhir.client import FhirClient
+from integrations.fhir.coding import dicom_identifier
+from integrations.fhir.composition import Standing, Wishes, Write, composed
+from integrations.fhir.resources import report_identifiers
+from integrations.fhir.strategies import (
+    GONE,
+    OneByOne,
+    Strategy,
+    Writer,
+    search,
+    the_only,
+    writer,
+)
 from integrations.report import Instance, PatientIdentity, Report
+
+_OURS_TO_CHANGE = frozenset({"preliminary", "partial", "registered", "current", None})
+"""States of a report that nobody has made his own yet."""
 
 
 class FhirDestination:
-    """The `Destination` that is a FHIR R4 server with transactions and conditional create.
+    """The `Destination` that is a FHIR R4 server.
 
-    A result set is one DiagnosticReport. It is looked for first, and written in one transaction in which
-    every resource is created only when its identifier does not exist yet. So a second delivery finds the
-    report, also when the first one's answer was lost. Of two at the same moment, a server that keeps
-    transactions apart lets one create and gives the other what the first has made, or answers it 409, which
-    is `Unavailable` and then found; there a second Provenance may stay behind, because a Provenance has no
-    identifier to look for. A server that does not keep them apart can make two of each, and only the
-    caller's own claim on the delivery prevents that.
+    A report is one DiagnosticReport (or DocumentReference) through all its revisions, in as many versions. It
+    is looked for first, so a second delivery finds it, also when the first one's answer was lost. A server
+    that cannot keep two at the same moment apart can make two of it; only the caller's own claim on the
+    delivery prevents that.
 
     Parameters
     ----------
     client
         The server.
+    wishes
+        What the site wants to have written.
+    strategy
+        How; None for the best that the server says it can, which is asked once.
     """
 
-    def __init__(self, client: FhirClient) -> None:
+    def __init__(
+        self,
+        client: FhirClient,
+        wishes: Wishes | None = None,
+        strategy: Strategy | None = None,
+    ) -> None:
         self._client = client
+        self._wishes = Wishes() if wishes is None else wishes
+        self._strategy = strategy
+        self._abilities: Abilities | None = None
 
     def deliver(
         self,
@@ -41,29 +65,40 @@ class FhirDestination:
         in_doubt: frozenset[str],
         progress: Progress,
     ) -> Receipt:
-        """Write the report, unless it stands there already.
+        """Write the report, unless it stands there already, or a newer version of it.
 
-        The instances and their progress are not used: an EHR takes none, and one transaction has no steps.
+        The instances and their progress are not used: an EHR takes none.
 
         Raises
         ------
         Unavailable
-            The server cannot be reached or cannot take it now.
+            The server cannot be reached or cannot take it now, or somebody changed a resource meanwhile.
         Refused
-            ``PATIENT-NOT-VERIFIED``, or the server's no (``EHR-412``).
+            ``PATIENT-NOT-VERIFIED``; ``EHR-FINAL`` when somebody has made the report his own;
+            ``EHR-OTHER-SUBJECT`` when the study is another patient's there; or the server's no (``EHR-412``).
         """
         if report.record_patient is None:
             raise Refused("PATIENT-NOT-VERIFIED", "no patient of the record is the study's")
-        standing = self._find(report)
-        if standing is not None:
-            return Receipt(
-                references=_references(standing), confirmed=True, remark="it was there already"
-            )
-        answer = self._client.transact(bundle(report))
-        written = _locations(answer)
-        if not written or not written[0].startswith("DiagnosticReport/"):
-            written = self._read_back(report)
-        return Receipt(references=written, confirmed=True)
+        able = self._able()
+        ways = writer(self._strategy or able.strategy, self._client)
+        heads = ways.heads(self._wishes.kind, report_identifiers(report))
+        same = [one for one in heads if one.carries(report_identifiers(report)[1])]
+        if same:
+            if not same[0].withdrawn:
+                self._complete(report, same[0], heads, ways)
+            return _receipt(same[0], remark="it was there already")
+        head = the_only(heads)
+        if head is not None and head.subject != report.record_patient:
+            # the patient was verified this moment: what stands there is on somebody else
+            self._mark(report, head, ways)
+            return self.deliver(report, instances, in_doubt=in_doubt, progress=progress)
+        if head is not None and _is_newer(head, report):
+            return _receipt(head, remark="a newer result stands there")
+        if head is not None and head.resource.get("status") not in _OURS_TO_CHANGE:
+            raise Refused("EHR-FINAL", "somebody has made the report his own")
+        writes = composed(report, self._wished(), self._standing(report, head, heads, ways))
+        places = ways.write(writes, _withdrawn(heads))
+        return self._confirmed(report, writes, places, ways)
 
     def withdraw(
         self,
@@ -75,10 +110,11 @@ class FhirDestination:
         owed_at: datetime | None = None,
         patient: PatientIdentity | None = None,
     ) -> Receipt:
-        """Mark the report and what we wrote with it as entered in error, in one transaction.
+        """Mark this version of the report, and what we wrote with it, as entered in error.
 
-        It is looked for as `deliver` does it, so also a report whose answer was lost is found. The reason is
-        for the caller's own records: a status is all that FHIR has for it.
+        It is looked for as `deliver` does it, so also a report whose answer was lost is found. Where a newer
+        version stands, nothing is to be taken back. A study that turned out to be another patient's loses its
+        UID there; for another `reason` it stays as it is.
 
         Raises
         ------
@@ -87,24 +123,99 @@ class FhirDestination:
         Refused
             The server's no (``EHR-403``).
         """
-        summary = self._find(report) or self._read(receipt)
-        if summary is None:
+        ways = writer(self._strategy or self._able().strategy, self._client)
+        head = self._found(report, receipt, ways)
+        if head is None:
             return Receipt(references=(), confirmed=True, remark="nothing stood there")
-        marked = withdrawal.standing(self._client, report, summary)
-        if not marked:
+        moved = reason == withdrawal.IDENTITY_CORRECTED
+        taken = self._mark(report, head, ways, moved=moved)
+        if not taken:
             return Receipt(references=(), confirmed=True, remark="it was withdrawn before")
-        try:
-            _locations(self._client.transact(withdrawal.bundle(marked)))
-        except Refused as error:
-            if error.reason == withdrawal.CHANGED:
-                raise Unavailable("a resource was changed meanwhile") from error
-            raise
-        return Receipt(
-            references=tuple(withdrawal.reference(one) for one in marked), confirmed=True
+        return Receipt(references=taken, confirmed=True)
+
+    def _able(self) -> Abilities:
+        """Return what the server can do; what a site has decided is not asked.
+
+        Raises
+        ------
+        Unavailable
+            It cannot be asked now.
+        """
+        if self._abilities is None:
+            if self._strategy is None:
+                self._abilities = abilities(self._client, self._wishes.kind)
+            else:
+                self._abilities = Abilities(strategy=self._strategy, refuses=frozenset())
+        return self._abilities
+
+    def _wished(self) -> Wishes:
+        return replace(self._wishes, leave_out=self._wishes.leave_out | self._able().refuses)
+
+    def _standing(
+        self, report: Report, head: Held | None, heads: Sequence[Held], ways: Writer
+    ) -> Standing:
+        """Ask what stands there.
+
+        Raises
+        ------
+        Refused
+            The study is another patient's in the record (``EHR-OTHER-SUBJECT``).
+        """
+        uid = dicom_identifier(report.study.study_instance_uid)
+        study = the_only(search(self._client, "ImagingStudy", [uid]))
+        if study is not None and study.subject not in {None, report.record_patient}:
+            raise Refused("EHR-OTHER-SUBJECT", "the record has the study as another patient's")
+        former = None if head is None or _is_version(head, report) else head
+        generation = _withdrawn(heads)
+        return Standing(
+            head=head,
+            former=former,
+            study=study,
+            members=[] if head is None else withdrawal.members(self._client, head),
+            find=lambda resource: ways.find(resource, generation),
         )
 
-    def _read(self, receipt: Receipt | None) -> Resource | None:
-        """Read the report under the reference that the server gave once; None when it is not there.
+    def _complete(self, report: Report, head: Held, heads: Sequence[Held], ways: Writer) -> None:
+        """Write what a call that was cut off, or a server without real transactions, left out."""
+        rest = ways if isinstance(ways, OneByOne) else OneByOne(self._client)
+        standing = self._standing(report, head, heads, ways)
+        rest.write(composed(report, self._wished(), standing), _withdrawn(heads))
+
+    def _confirmed(
+        self, report: Report, writes: Sequence[Write], places: Mapping[str, str], ways: Writer
+    ) -> Receipt:
+        """Read the report back.
+
+        Raises
+        ------
+        Refused
+            The server took it and does not have it (``EHR-LOST``), or kept references to nothing
+            (``EHR-UNRESOLVED``).
+        """
+        first = next(
+            (where for where in places.values() if where.startswith(f"{self._wishes.kind}/")), None
+        )
+        head = self._read(first) if first is not None else self._found(report, None, ways)
+        if head is None or not _is_version(head, report):
+            raise Refused("EHR-LOST", "the server took the report and does not have it")
+        if any(one.startswith("urn:uuid:") for one in _pointed(head)):
+            raise Refused("EHR-UNRESOLVED", "the server keeps references to nothing")
+        others = [places.get(one.name, "") for one in writes]
+        return _receipt(head, [one for one in others if one])
+
+    def _found(self, report: Report, receipt: Receipt | None, ways: Writer) -> Held | None:
+        """Find this version of the report, by its identifier or else where it was written once."""
+        identifiers = report_identifiers(report)
+        for one in ways.heads(self._wishes.kind, identifiers):
+            if one.carries(identifiers[1]):
+                return one
+        if receipt is None or not receipt.references:
+            return None
+        read = self._read(receipt.references[0])
+        return read if read is not None and read.carries(identifiers[1]) else None
+
+    def _read(self, reference: str) -> Held | None:
+        """Read a resource; None when it is not there.
 
         Raises
         ------
@@ -113,108 +224,57 @@ class FhirDestination:
         Refused
             It does not give it.
         """
-        if receipt is None or not receipt.references:
-            return None
         try:
-            return self._client.read(receipt.references[0])
+            return self._client.hold(reference)
         except Refused as error:
-            if error.reason in withdrawal.GONE:
+            if error.reason in GONE:
                 return None
             raise
 
-    def _find(self, report: Report) -> Resource | None:
-        identifier = resources.report_identifier(report)
-        value = token(identifier["system"], identifier["value"])
-        for found in self._client.search("DiagnosticReport", {"identifier": value}):
-            if identifier["value"] in [one.get("value") for one in found.get("identifier", [])]:
-                return found
-        return None
-
-    def _read_back(self, report: Report) -> tuple[str, ...]:
-        """Ask a server that did not tell its references for them.
-
-        Raises
-        ------
-        Refused
-            The server took the transaction and does not have the report.
-        """
-        standing = self._find(report)
-        if standing is None:
-            raise Refused("EHR-LOST", "the server took the report and does not have it")
-        return _references(standing)
+    def _mark(
+        self, report: Report, head: Held, ways: Writer, *, moved: bool = False
+    ) -> tuple[str, ...]:
+        """Mark a report as wrong, with what we wrote beside it."""
+        heads = ways.heads(self._wishes.kind, report_identifiers(report))
+        generation = _withdrawn([one for one in heads if one.reference != head.reference])
+        beside = withdrawal.beside(report, self._wishes)
+        others = [one for one in (ways.find(one, generation) for one in beside) if one is not None]
+        writes = [
+            *withdrawal.marks(self._client, report, head, others),
+            *(withdrawal.moved_study(self._client, head) if moved else ()),
+        ]
+        if writes:
+            ways.write(writes, generation)
+        return tuple(one.held.reference for one in writes if one.held is not None)
 
 
-def bundle(report: Report) -> Resource:
-    """Build the transaction that writes a report, the report first.
-
-    Raises
-    ------
-    ValueError
-        A resource is not valid: a mistake of ours.
-    """
-    results = resources.observations(report)
-    summary = resources.diagnostic_report(report, results)
-    entries = [_entry(one) for one in [summary, *results]]
-    entries += [_entry(resources.imaging_study(report)), _entry(resources.device(report))]
-    trail = resources.provenance(report, [summary, *results])
-    trail_name = full_url(dicom_identifier(derived_uid(report.result_set_uid, "provenance")))
-    entries.append({
-        "fullUrl": trail_name,
-        "resource": trail,
-        "request": {"method": "POST", "url": "Provenance"},
-    })
-    return resources.checked({"resourceType": "Bundle", "type": "transaction", "entry": entries})
+def _is_version(head: Held, report: Report) -> bool:
+    return head.carries(report_identifiers(report)[1])
 
 
-def _entry(resource: Resource) -> Resource:
-    """Create a resource on condition that its first identifier does not exist."""
-    identifier = resource["identifier"][0]
-    condition = f"identifier={token(identifier['system'], identifier['value'])}"
-    return {
-        "fullUrl": full_url(identifier),
-        "resource": resource,
-        "request": {
-            "method": "POST",
-            "url": resource["resourceType"],
-            "ifNoneExist": condition,
-        },
-    }
+def _is_newer(head: Held, report: Report) -> bool:
+    """Whether a report was made after ours; one that does not say when was not."""
+    told = head.resource.get("issued") or head.resource.get("date")
+    try:
+        return datetime.fromisoformat(str(told)) > report.issued
+    except (ValueError, TypeError):
+        return False
 
 
-def _locations(answer: Resource) -> tuple[str, ...]:
-    """Read the references of a transaction's entries, in its order; none when one is not told.
-
-    Servers differ: the status may come without its text, the location relative, absolute, with or without
-    a version, or not at all.
-
-    Raises
-    ------
-    Refused
-        An entry failed although the transaction was answered with success.
-    """
-    references = []
-    for entry in answer.get("entry", []):
-        response = entry.get("response", {})
-        status = str(response.get("status", ""))[:3]
-        if status not in {"200", "201"}:
-            raise Refused(f"EHR-{status}", "an entry of the transaction failed")
-        references.append(_reference(response.get("location", ""), entry.get("resource", {})))
-    return tuple(references) if all(references) else ()
+def _withdrawn(heads: Sequence[Held]) -> int:
+    return sum(one.withdrawn for one in heads)
 
 
-def _reference(location: str, resource: Resource) -> str:
-    parts = location.partition("/_history/")[0].rstrip("/").split("/")
-    if len(parts) > 1:
-        return "/".join(parts[-2:])
-    if "id" in resource:
-        return f"{resource['resourceType']}/{resource['id']}"
-    return ""
+def _pointed(head: Held) -> list[str]:
+    pointed = [*objects(head.resource.get("result")), *objects(head.resource.get("imagingStudy"))]
+    return [str(one["reference"]) for one in pointed if "reference" in one]
 
 
-def _references(report: dict[str, Any]) -> tuple[str, ...]:
-    """Refer to a report that stands in the record, and to what it points to."""
-    pointed = [*report.get("result", []), *report.get("imagingStudy", [])]
-    return (
-        f"DiagnosticReport/{report['id']}",
-        *("/".join(one["reference"].split("/")[-2:]) for one in pointed if "reference" in one),
-    )
+def _receipt(
+    head: Held, others: Sequence[str] | None = None, *, remark: str | None = None
+) -> Receipt:
+    """Refer to a report that stands in the record, and to what was written with it or what it points to."""
+    if others is None:
+        others = ["/".join(one.split("/")[-2:]) for one in _pointed(head)]
+    rest = [one for one in others if one != head.reference]
+    return Receipt(references=(head.reference, *rest), confirmed=True, remark=remark)

@@ -10,12 +10,12 @@ from datetime import UTC, date, datetime, timedelta
 
 from integrations.context import Question
 from integrations.errors import Refused
-from integrations.fhir.answers import answer, covers
 from integrations.fhir.client import NOT_OFFERED, FhirClient
 from integrations.fhir.elements import local, one, source, text
 from integrations.fhir.kinds import KINDS, Kind
 from integrations.fhir.patients import Found
 from integrations.fhir.sensitivity import Denial, denied, is_labelled
+from integrations.fhir.values import answer, covers
 from integrations.fhir.wire import Resource
 from integrations.report import UsedValue
 

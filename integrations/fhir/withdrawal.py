@@ -1,32 +1,94 @@
 """Marking what we wrote as entered in error: nothing is deleted, and nothing of anybody else is touched."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from integrations.errors import Refused
-from integrations.fhir import resources
+from integrations.fhir import notices, summary
+from integrations.fhir.answers import WITHDRAWN, Held, objects
 from integrations.fhir.client import FhirClient
-from integrations.fhir.coding import UID_SYSTEM
+from integrations.fhir.coding import UID_SYSTEM, dicom_identifier, full_url
+from integrations.fhir.composition import (
+    Notice,
+    Wishes,
+    Write,
+    lasting_uids,
+    marked,
+    uid_of,
+)
+from integrations.fhir.resources import is_tagged
+from integrations.fhir.strategies import GONE
 from integrations.fhir.wire import Resource
+from integrations.lineage import report_uid
 from integrations.report import Report
 
-WRONG = "entered-in-error"
-"""FHIR R4 DiagnosticReport.status, Observation.status, ImagingStudy.status."""
-
-GONE = {f"EHR-{status}" for status in (404, 410)}
-"""Reasons of a reading that finds nothing: somebody has deleted it."""
-
-CHANGED = f"EHR-{412}"
-"""Reason of a writing that names another version than the server has."""
+IDENTITY_CORRECTED = "IDENTITY-CORRECTED"
+"""Reason of a withdrawal after which the study is another patient's."""
 
 
-def standing(client: FhirClient, report: Report, summary: Resource) -> list[Resource]:
-    """Return what we wrote of a report and is not marked yet, the report first.
+def members(client: FhirClient, head: Held) -> list[Held]:
+    """Read the observations that a report names; what somebody has deleted is left out.
+
+    Raises
+    ------
+    Unavailable
+        The server cannot be asked now.
+    Refused
+        It does not let us read one.
+    """
+    return _read(client, head.resource.get("result"))
+
+
+def beside(report: Report, wishes: Wishes) -> Iterator[Resource]:
+    """Return type and identifier of what was written beside a report and is not named by it."""
+    if wishes.task:
+        head = {"identifier": [dicom_identifier(report_uid(report))]}
+        yield summary.task(report, head)
+    if wishes.notice is not Notice.NONE:
+        kind = "Flag" if wishes.notice is Notice.FLAG else "Communication"
+        for wish, _ in notices.critical_findings(report, wishes.critical):
+            identifier = dicom_identifier(notices.notice_key(report, wish))
+            yield {"resourceType": kind, "identifier": [identifier]}
+
+
+def marks(client: FhirClient, report: Report, head: Held, others: Sequence[Held]) -> list[Write]:
+    """Return how to mark what we wrote of a report and is not marked yet, the report first.
 
     Parameters
     ----------
-    summary
-        The DiagnosticReport, as the server has it.
+    head
+        The report, as the server has it.
+    others
+        What we wrote beside it.
+
+    Raises
+    ------
+    Unavailable
+        The server cannot be asked now.
+    Refused
+        The server does not let us read something.
+    """
+    versions = {uid_of(one) for one in objects(head.resource.get("identifier"))}
+    lasting = {one.reference: lasting_uids(one.resource, versions) for one in others}
+    # of a member that was marked before only the version's UID is left, and of somebody else's nothing is ours
+    for one in members(client, head):
+        if uids := lasting_uids(one.resource, versions):
+            lasting[one.reference] = uids
+            others = [*others, one]
+    lasting[head.reference] = frozenset({report_uid(report)})
+    return [
+        Write(
+            name=full_url({"value": one.reference}),
+            resource=marked(one.resource, lasting[one.reference]),
+            held=one,
+        )
+        for one in (head, *others)
+        if not one.withdrawn
+    ]
+
+
+def moved_study(client: FhirClient, head: Held) -> list[Write]:
+    """Return how to take a study from a patient whose it is not, if we wrote it there.
 
     Raises
     ------
@@ -35,67 +97,31 @@ def standing(client: FhirClient, report: Report, summary: Resource) -> list[Reso
     Refused
         The server does not let us read it.
     """
-    pointed = [*summary.get("result", []), *summary.get("imagingStudy", [])]
-    found = [summary, *(_read(client, one["reference"]) for one in pointed if "reference" in one)]
-    ours = _identifiers(report)
-    return [
-        one
-        for one in found
-        if one is not None and one.get("status") != WRONG and _is_ours(one, ours)
-    ]
+    studies = _read(client, head.resource.get("imagingStudy"))
+    return [_without_uid(one) for one in studies if _is_ours(one)]
 
 
-def bundle(marked: Sequence[Resource]) -> Resource:
-    """Build the transaction that marks resources, each in the version that was read (FHIR R4 http, 3.1.0.5)."""
-    return {
-        "resourceType": "Bundle",
-        "type": "transaction",
-        "entry": [_entry(one) for one in marked],
-    }
+def _without_uid(study: Held) -> Write:
+    # the study goes on under its UID, as another patient's: who looks for it must not find this one
+    others = [one for one in study.resource["identifier"] if one.get("system") != UID_SYSTEM]
+    resource = {**study.resource, "identifier": others, "status": WITHDRAWN}
+    if not others:
+        del resource["identifier"]
+    return Write(name=full_url({"value": study.reference}), resource=resource, held=study)
 
 
-def reference(resource: Resource) -> str:
-    """Refer to a resource that stands on the server."""
-    return f"{resource['resourceType']}/{resource['id']}"
+def _is_ours(study: Held) -> bool:
+    return not study.withdrawn and is_tagged(study.resource)
 
 
-def _entry(resource: Resource) -> Resource:
-    request = {"method": "PUT", "url": reference(resource)}
-    version = resource.get("meta", {}).get("versionId")
-    if version is not None:
-        request["ifMatch"] = f'W/"{version}"'
-    return {"resource": _marked(resource), "request": request}
-
-
-def _marked(resource: Resource) -> Resource:
-    marked = {**resource, "status": WRONG}
-    if resource["resourceType"] == "ImagingStudy":
-        # the study goes on under its UID, as another patient's: who looks for it must not find this one
-        others = [one for one in resource.get("identifier", []) if one.get("system") != UID_SYSTEM]
-        marked.pop("identifier", None)
-        if others:
-            marked["identifier"] = others
-    return marked
-
-
-def _read(client: FhirClient, literal: str) -> Resource | None:
-    try:
-        return client.read("/".join(literal.split("/")[-2:]))
-    except Refused as error:
-        if error.reason in GONE:
-            return None
-        raise
-
-
-def _identifiers(report: Report) -> set[str]:
-    written = [
-        resources.report_identifier(report),
-        *(one["identifier"][0] for one in resources.observations(report)),
-    ]
-    return {one["value"] for one in written}
-
-
-def _is_ours(resource: dict[str, Any], identifiers: set[str]) -> bool:
-    if resource["resourceType"] == "ImagingStudy":
-        return bool(resources.is_tagged(resource))
-    return any(one.get("value") in identifiers for one in resource.get("identifier", []))
+def _read(client: FhirClient, references: Any) -> list[Held]:
+    found = []
+    for one in objects(references):
+        if "reference" not in one:
+            continue
+        try:
+            found.append(client.hold("/".join(str(one["reference"]).split("/")[-2:])))
+        except Refused as error:
+            if error.reason not in GONE:
+                raise
+    return found

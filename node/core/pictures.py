@@ -12,7 +12,13 @@ OVERLAY = "overlay.png"
 KEY_SLICES = "key-slices.json"
 """What each key slice shows; written when all of them are there."""
 
-_BESIDE = re.compile(r"key-slice-[0-9]{1,3}\.png|key-slices\.json")
+PAGE = "key-slices.pdf"
+"""The result on one page, for a destination that is a record; kept before the results are, unlike the others.
+
+Named so that it stands before the overlay and behind all else in the order of paths, as they do.
+"""
+
+_BESIDE = re.compile(r"key-slice-[0-9]{1,3}\.png|key-slices\.(json|pdf)")
 
 
 def key_slice(number: int) -> str:

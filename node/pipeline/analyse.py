@@ -11,11 +11,13 @@ from inference.errors import CardInvalid, SeriesUnusable
 from inference.findings import Result
 from inference.rendering import overlay, png
 from inference.results.answer import pack
+from inference.results.profile import GENERIC_PACS, PROFILES
+from inference.results.summary import page
 from inference.server import ModelServer
 from inference.volume import load_volume, read_series
 from node.clock import Clock, at
 from node.core.job import Claim, ResultSet
-from node.core.pictures import KEY_SLICES, OVERLAY, key_slice
+from node.core.pictures import KEY_SLICES, OVERLAY, PAGE, key_slice
 from node.core.ports import Files, Hold, Jobs
 from node.errors import LeaseLost, OutOfResources
 from node.pipeline.forms import Made, Workshop, kept, objects_of
@@ -124,12 +126,24 @@ def _do(claim: Claim, jobs: Jobs, files: Files, bench: Bench, created: datetime)
         require_identity(claim.identity, one)
     context = context_for_model(claim.context, card.context)
     result = analyse(card, series, context, None, server=bench.server)
-    made = Made(job=claim, result=result, created=created)
+    page = _keep_page(claim, result, files, bench.workshop)
+    made = Made(job=claim, result=result, created=created, page=page)
     result_sets = _in_every_form(made, files, bench.workshop)
     jobs.publish(claim, *result_sets)
     count = sum(len(one.instances) for one in result_sets)
     log("results stored", job_id=claim.job_id, instances=count, server=result.server)
     return result
+
+
+def _keep_page(claim: Claim, result: Result, files: Files, workshop: Workshop) -> str | None:
+    """Keep the page for a record, before anything is owed to it; None where no record gets the result.
+
+    Laboratory values are not repeated in it: the record has them.
+    """
+    if set(claim.destinations) <= workshop.wishes.keys():
+        return None
+    drawn = page(result, PROFILES[GENERIC_PACS])
+    return files.keep_result(claim.transaction_uid, PAGE, drawn)
 
 
 def _card(bench: Bench, claim: Claim) -> Card:

@@ -148,7 +148,7 @@ def _bring(
 def _delivered(
     claim: DeliveryClaim, deliveries: Deliveries, files: Files, outlet: Outlet
 ) -> Receipt:
-    report = _verified(from_record(claim.report), outlet.record)
+    report = _verified(_paged(from_record(claim.report), files), outlet.record)
     owed = [item for item, state in claim.instances if state is not InstanceState.SENT]
     doubtful = frozenset(
         item.sop_instance_uid for item, state in claim.instances if state is InstanceState.SENDING
@@ -167,6 +167,12 @@ def _delivered(
         awaits = receipt.awaits or READ_BACK
         receipt = replace(receipt, confirmed=False, awaits=awaits)
     return replace(receipt, references=(*brought, *receipt.references))
+
+
+def _paged(report: Report, files: Files) -> Report:
+    """Say where its page is on this disk; a page that retention removed is none."""
+    path = None if report.page is None else files.root / report.page
+    return replace(report, page=path if path is not None and path.is_file() else None)
 
 
 def _begun(claim: DeliveryClaim) -> bool:

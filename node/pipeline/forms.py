@@ -1,9 +1,10 @@
 """One result in the forms of its destinations: a set of objects for each profile."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from inference.findings import Result
@@ -83,11 +84,14 @@ class Made:
         The job that asked; its `revision` and `earlier` are those of the moment when it was done.
     created
         When the result was made.
+    page
+        Where the page for a record is kept, relative to the store's root; None where nobody wants it.
     """
 
     job: Claim
     result: Result
     created: datetime
+    page: str | None = None
 
     def about(self) -> dict[str, Any]:
         """Return what later forms must have in common with the first ones, in values that JSON knows."""
@@ -153,6 +157,7 @@ def kept(
     instances = tuple(_kept(item, files, folder) for item in objects)
     source = workshop.source_of(made.job.peer)
     told = report(made.job, made.result, objects, source, made.created)
+    told = replace(told, page=Path(made.page) if made.page else None)
     return ResultSet(
         result_set_id=told.result_set_uid,
         profile=profile,

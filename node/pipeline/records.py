@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 from integrations.report import (
@@ -13,13 +14,14 @@ from integrations.report import (
     Report,
     ReportedFinding,
     ReportedSeries,
+    Score,
     StudyIdentity,
     UsedValue,
 )
 
 
 def as_record(report: Report) -> dict[str, Any]:
-    """Return a report in values that JSON knows; dates and times as ISO 8601."""
+    """Return a report in values that JSON knows; dates and times as ISO 8601, paths as they are."""
     plain: dict[str, Any] = _jsonable(asdict(report))
     return plain
 
@@ -44,6 +46,8 @@ def from_record(record: Mapping[str, Any]) -> Report:
         record_patient=record["record_patient"],
         issued=datetime.fromisoformat(record["issued"]),
         conclusion=record["conclusion"],
+        predecessors=tuple(record.get("predecessors", ())),
+        page=Path(record["page"]) if record.get("page") else None,
     )
 
 
@@ -55,6 +59,8 @@ def _jsonable(value: Any) -> Any:
             return [_jsonable(item) for item in value]
         case date():
             return value.isoformat()
+        case Path():
+            return str(value)
         case _:
             return value
 
@@ -71,19 +77,29 @@ def _patient(record: Mapping[str, Any]) -> PatientIdentity:
 
 
 def _finding(record: Mapping[str, Any]) -> ReportedFinding:
-    site = record["site"]
+    score = record.get("score")
     return ReportedFinding(**{
         **record,
         "type": Coding(**record["type"]),
-        "site": Coding(**site) if site else None,
+        "site": _coding(record["site"]),
+        "laterality": _coding(record.get("laterality")),
         "quantities": tuple(_quantity(item) for item in record["quantities"]),
+        "score": Score(**{**score, "concept": Coding(**score["concept"])}) if score else None,
     })
 
 
 def _quantity(record: Mapping[str, Any]) -> Quantity:
     return Quantity(
-        concept=Coding(**record["concept"]), value=record["value"], unit=Coding(**record["unit"])
+        concept=Coding(**record["concept"]),
+        value=record["value"],
+        unit=Coding(**record["unit"]),
+        derivation=_coding(record.get("derivation")),
+        method=_coding(record.get("method")),
     )
+
+
+def _coding(record: Mapping[str, str] | None) -> Coding | None:
+    return Coding(**record) if record else None
 
 
 def _used(record: Mapping[str, Any]) -> UsedValue:

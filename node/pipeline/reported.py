@@ -1,7 +1,7 @@
 """What a model found, in the plain values of a report."""
 
 from inference.codes import Code
-from inference.declared import Target
+from inference.declared import Decision, Target
 from inference.findings import (
     Classification,
     Detection,
@@ -13,7 +13,7 @@ from inference.findings import (
 )
 from inference.telling import told
 from inference.uids import derived_uid
-from integrations.report import Coding, Quantity, ReportedFinding
+from integrations.report import Coding, Quantity, ReportedFinding, Score
 
 
 def reported(result: Result) -> tuple[ReportedFinding, ...]:
@@ -30,28 +30,30 @@ def reported(result: Result) -> tuple[ReportedFinding, ...]:
 
 def _segment(finding: Finding) -> ReportedFinding:
     planar = finding.key_slice.measurements if finding.key_slice else ()
-    site = finding.segment.finding_site
+    segment = finding.segment
     return ReportedFinding(
         tracking_uid=finding.tracking_uid,
-        label=finding.segment.label,
-        type=coding(finding.segment.type),
-        site=coding(site) if site else None,
+        label=segment.label,
+        type=coding(segment.type),
+        site=optional_coding(segment.finding_site),
+        laterality=optional_coding(segment.laterality),
         present=finding.present,
         quantities=tuple(_quantity(item) for item in (*finding.measurements, *planar)),
     )
 
 
 def _answer(answer: Classification) -> ReportedFinding:
-    """Return an answer without its score: on no scale that a record knows, it would be taken for a risk."""
     question = answer.question
     presences = {Presence.PRESENT: True, Presence.ABSENT: False, Presence.INDETERMINATE: None}
     return ReportedFinding(
         tracking_uid=answer.tracking_uid,
         label=question.label,
         type=coding(question.type),
-        site=coding(question.finding_site) if question.finding_site else None,
+        site=optional_coding(question.finding_site),
+        laterality=optional_coding(question.laterality),
         present=presences[answer.presence],
         quantities=(),
+        score=_score(question.decision, answer.score),
     )
 
 
@@ -61,9 +63,11 @@ def _place(detection: Detection) -> ReportedFinding:
         tracking_uid=detection.tracking_uid,
         label=target.label,
         type=coding(target.type),
-        site=coding(target.finding_site) if target.finding_site else None,
+        site=optional_coding(target.finding_site),
+        laterality=optional_coding(target.laterality),
         present=True,
         quantities=tuple(map(_quantity, detection.measurements)),
+        score=_score(target.decision, detection.score),
     )
 
 
@@ -73,19 +77,21 @@ def _nowhere(result: Result, target: Target) -> ReportedFinding:
         tracking_uid=derived_uid(series_instance_uid, result.card.name, target.label),
         label=target.label,
         type=coding(target.type),
-        site=coding(target.finding_site) if target.finding_site else None,
+        site=optional_coding(target.finding_site),
+        laterality=optional_coding(target.laterality),
         present=False,
         quantities=(),
     )
 
 
 def _reading(reading: Reading) -> ReportedFinding:
-    measured, site = reading.measurement, reading.quantity.finding_site
+    measured, quantity = reading.measurement, reading.quantity
     return ReportedFinding(
         tracking_uid=reading.tracking_uid,
-        label=reading.quantity.label,
+        label=quantity.label,
         type=coding(measured.concept),
-        site=coding(site) if site else None,
+        site=optional_coding(quantity.finding_site),
+        laterality=optional_coding(quantity.laterality),
         present=True,
         quantities=(_quantity(measured),),
     )
@@ -96,6 +102,17 @@ def _quantity(item: Measurement) -> Quantity:
         concept=coding(item.concept),
         value=str(item.value),
         unit=coding(item.unit),
+        derivation=optional_coding(item.derivation),
+        method=optional_coding(item.method),
+    )
+
+
+def _score(decision: Decision, score: float) -> Score:
+    return Score(
+        concept=coding(decision.score),
+        value=str(score),
+        threshold=str(decision.threshold),
+        calibrated=decision.calibrated,
     )
 
 
@@ -109,3 +126,8 @@ def conclusion(result: Result) -> str:
 def coding(code: Code) -> Coding:
     """Return a code as a report has it."""
     return Coding(code.value, code.scheme, code.meaning)
+
+
+def optional_coding(code: Code | None) -> Coding | None:
+    """Return a code as a report has it; None where there is none."""
+    return None if code is None else coding(code)

@@ -214,6 +214,7 @@ def report(
         record_patient=claim.context.get("patient"),
         issued=issued,
         conclusion=conclusion(result),
+        predecessors=tuple(one.sop_instance_uid for one in claim.earlier),
     )
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from integrations.fhir.destination import bundle
 from integrations.fhir.wire import decode, encode
 from integrations.report import Coding, Report
 from tests.conformance.validators import fhirkit_errors, loose_quantities
 from tests.peers.sekmet import Sekmet
+from tests.unit.integrations.fhir_server import bundle
 from tests.unit.integrations.samples import BRAIN, BRAIN_FINDING, NO_LESION, REPORT, colin, report
 
 _BERLIN = timezone(timedelta(hours=2))
@@ -72,7 +72,7 @@ def test_fhirkit_sees_a_broken_resource(resource_type: str, change: dict[str, An
 
 def test_a_quantity_without_a_system_is_seen() -> None:
     sent = decode(encode(bundle(REPORT)))
-    observation = sent["entry"][1]["resource"]
+    observation = sent["entry"][2]["resource"]
     del observation["valueQuantity"]["system"]
     assert loose_quantities(sent) == [observation["valueQuantity"]]
 
@@ -91,7 +91,7 @@ def test_a_strict_server_takes_the_transaction(sekmet: Sekmet, number: int) -> N
 def test_a_strict_server_refuses_a_broken_transaction(sekmet: Sekmet) -> None:
     before = sekmet.count("DiagnosticReport")
     broken = bundle(report(99))
-    del broken["entry"][1]["resource"]["code"]
+    del broken["entry"][2]["resource"]["code"]
     with pytest.raises(urllib.error.HTTPError) as refused:
         sekmet.transact(encode(broken))
     assert refused.value.code == 400

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,6 +21,7 @@ from integrations.pacs.query import DicomArchiveIndex
 from integrations.pacs.storage import StorageDestination
 from integrations.report import Report
 from integrations.testing import MemoryArchive, MemoryReports
+from tests.peers.ehr import OtherEhr, served
 from tests.peers.orthanc import Orthanc
 from tests.peers.receiver import Receiver
 from tests.peers.sekmet import Sekmet
@@ -246,8 +247,27 @@ class Reports:
     count: Callable[[], int]
 
 
-@pytest.fixture(params=["memory", pytest.param("sekmet", marks=pytest.mark.peers)])
+OTHER_EHRS = {
+    "other-transaction": lambda: OtherEhr(transactions="in parts"),
+    "other-put": lambda: OtherEhr(conditional=False, transactions="none", chooses_ids=False),
+    "other-search": lambda: OtherEhr(conditional=False, transactions="none", versions=False),
+}
+"""An EHR that does everything in the other way, by what it can."""
+
+
+@pytest.fixture(
+    params=["memory", pytest.param("sekmet", marks=pytest.mark.peers), *OTHER_EHRS],
+)
 def reports(request: pytest.FixtureRequest) -> Iterator[Reports]:
+    if request.param in OTHER_EHRS:
+        ehr = OTHER_EHRS[request.param]()
+        with served(ehr) as url, FhirClient(url) as client:
+            yield Reports(
+                destination=FhirDestination(client),
+                patient="Patient/colin",
+                count=lambda: ehr.count("DiagnosticReport"),
+            )
+        return
     if request.param == "memory":
         double = MemoryReports()
         yield Reports(
@@ -289,6 +309,27 @@ def test_two_result_sets_are_two_reports(reports: Reports) -> None:
         of = _own_report(reports.patient)
         reports.destination.deliver(of, [], in_doubt=frozenset(), progress=Steps())
     assert reports.count() == 2
+
+
+def test_a_revision_takes_the_place_of_the_former_and_not_the_other_way_round(
+    reports: Reports,
+) -> None:
+    first = _own_report(reports.patient)
+    second = replace(
+        first,
+        result_set_uid=f"{first.result_set_uid}.1",
+        issued=first.issued + timedelta(hours=1),
+        predecessors=(first.result_set_uid,),
+    )
+    former, newer, late = (
+        reports.destination.deliver(of, [], in_doubt=frozenset(), progress=Steps())
+        for of in (first, second, first)
+    )
+    assert former.references[0] == newer.references[0] == late.references[0]
+    assert (newer.remark, late.remark) == (None, "a newer result stands there")
+    assert reports.count() == 1
+    assert reports.destination.withdraw(first, former, "RETRACTED").remark == "nothing stood there"
+    assert reports.destination.withdraw(second, newer, "RETRACTED").remark is None
 
 
 def test_nothing_is_written_without_a_verified_patient(reports: Reports) -> None:

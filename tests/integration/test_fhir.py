@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,6 +16,7 @@ from integrations.errors import NotVerified, Refused, Unavailable
 from integrations.fhir.client import FhirClient
 from integrations.fhir.context import FhirRecord
 from integrations.fhir.destination import FhirDestination
+from integrations.fhir.strategies import Strategy
 from integrations.report import Report
 from tests.peers import free_port
 from tests.peers.sekmet import MRN_SYSTEM, Sekmet, running_sekmet
@@ -53,7 +54,7 @@ def _more(sekmet: Sekmet, before: dict[str, int]) -> dict[str, int]:
 
 ONCE = {
     "DiagnosticReport": 1,
-    "Observation": 3,
+    "Observation": 4,
     "ImagingStudy": 1,
     "Device": 1,
     "Provenance": 1,
@@ -66,11 +67,11 @@ def test_writes_the_report_and_what_it_stands_on(
     before = sekmet.counts(*WRITTEN)
     receipt = _deliver(client, own)
     assert _more(sekmet, before) == ONCE
-    assert len(receipt.references) == 7
+    assert len(receipt.references) == 8
     written = sekmet.read(receipt.references[0])
     assert written["status"] == "preliminary"
     assert written["subject"] == {"reference": "Patient/colin"}
-    volume = sekmet.read(written["result"][0]["reference"])
+    volume = sekmet.read(written["result"][1]["reference"])
     assert volume["valueQuantity"]["value"] == pytest.approx(1502.3)
     assert volume["valueQuantity"]["code"] == "mL"
     assert sekmet.read(volume["device"]["reference"])["manufacturer"] == "Example"
@@ -86,10 +87,10 @@ def test_a_withdrawn_report_is_marked_with_all_that_we_wrote_and_nothing_else(
     withdrawn = FhirDestination(client).withdraw(own, receipt, "IDENTITY-CORRECTED")
     assert _more(sekmet, before) == dict.fromkeys(WRITTEN, 0)
     kinds = [one.split("/")[0] for one in withdrawn.references]
-    assert kinds == ["DiagnosticReport", *["Observation"] * 3, "ImagingStudy"]
+    assert kinds == ["DiagnosticReport", *["Observation"] * 4, "ImagingStudy"]
     for one in withdrawn.references:
         assert sekmet.read(one)["status"] == "entered-in-error"
-    volume = sekmet.read(withdrawn.references[1])
+    volume = sekmet.read(withdrawn.references[2])
     assert volume["valueQuantity"]["value"] == pytest.approx(1502.3)
     device = sekmet.search("Device", identifier=f"urn:dicom:uid|urn:oid:{own.model.device_uid}")
     assert [one["status"] for one in device] == ["active"]
@@ -178,14 +179,63 @@ def test_two_at_the_same_moment_leave_one_report(
     assert receipts[0].references[0] == receipts[1].references[0]
 
 
-def test_a_second_report_shares_study_and_device(
+def test_a_revision_is_a_second_version_of_the_same_report(
+    sekmet: Sekmet, client: FhirClient, own: Report
+) -> None:
+    before = sekmet.counts(*WRITTEN)
+    first = _deliver(client, own)
+    later = replace(
+        own,
+        result_set_uid=f"{own.result_set_uid}.1",
+        issued=own.issued + timedelta(hours=1),
+        predecessors=(own.result_set_uid,),
+    )
+    second = _deliver(client, later)
+    assert second.references[0] == first.references[0]
+    assert _more(sekmet, before) == {**ONCE, "Provenance": 2}
+    report = sekmet.read(second.references[0])
+    assert (report["status"], report["meta"]["versionId"]) == ("preliminary", "2")
+    (trail,) = [
+        one
+        for one in sekmet.search("Provenance", target=second.references[0])
+        if one["activity"]["coding"][0]["code"] == "UPDATE"
+    ]
+    assert trail["entity"][-1]["what"]["reference"] == f"{first.references[0]}/_history/1"
+    assert _deliver(client, own).remark == "a newer result stands there"
+
+
+def test_reports_of_two_models_share_the_study(
     sekmet: Sekmet, client: FhirClient, own: Report
 ) -> None:
     before = sekmet.counts(*WRITTEN)
     _deliver(client, own)
-    _deliver(client, replace(own, result_set_uid=f"{own.result_set_uid}.1"))
-    expected = {**ONCE, "DiagnosticReport": 2, "Observation": 6, "Provenance": 2}
-    assert _more(sekmet, before) == expected
+    other = replace(own.model, name="Another model", device_uid=f"2.25.{uuid4().int}")
+    _deliver(client, replace(own, result_set_uid=f"{own.result_set_uid}.1", model=other))
+    twice = {name: 2 * count for name, count in ONCE.items()}
+    assert _more(sekmet, before) == {**twice, "ImagingStudy": 1}
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+def test_every_strategy_writes_revises_and_withdraws(
+    sekmet: Sekmet, client: FhirClient, own: Report, strategy: Strategy
+) -> None:
+    before = sekmet.counts(*WRITTEN)
+    to = FhirDestination(client, strategy=strategy)
+    later = replace(
+        own, result_set_uid=f"{own.result_set_uid}.1", issued=own.issued + timedelta(hours=1)
+    )
+    receipts = [
+        to.deliver(of, [], in_doubt=frozenset(), progress=lambda _uid, _state: None)
+        for of in (own, own, later, later)
+    ]
+    assert _more(sekmet, before) == {**ONCE, "Provenance": 2}
+    to.withdraw(later, None, "RETRACTED")
+    report = sekmet.read(receipts[-1].references[0])
+    assert report["status"] == "entered-in-error"
+    states = {sekmet.read(one["reference"])["status"] for one in report["result"]}
+    assert states == {"entered-in-error"}
+    study = sekmet.read(report["imagingStudy"][0]["reference"])
+    assert study["status"] == "available"
 
 
 def test_nothing_is_written_when_one_resource_is_refused(

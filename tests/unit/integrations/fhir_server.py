@@ -6,7 +6,10 @@ from typing import Any
 import httpx
 
 from integrations.fhir.client import FhirClient
-from integrations.fhir.wire import encode
+from integrations.fhir.composition import Standing, Wishes, composed
+from integrations.fhir.strategies import bundle as transaction
+from integrations.fhir.wire import Resource, encode
+from integrations.report import Report
 
 BASE = "http://ehr.test/fhir"
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -32,3 +35,9 @@ def searchset(*resources: dict[str, Any], following: str | None = None) -> httpx
     if following is not None:
         page["link"] = [{"relation": "next", "url": following}]
     return fhir(page)
+
+
+def bundle(report: Report, wishes: Wishes | None = None) -> Resource:
+    """Give the transaction that writes a report of which nothing stands there yet."""
+    nothing = Standing(head=None, former=None, study=None, members=(), find=lambda _: None)
+    return transaction(composed(report, wishes or Wishes(), nothing))

@@ -17,6 +17,7 @@ from integrations.report import (
     Report,
     ReportedFinding,
     ReportedSeries,
+    Score,
     StudyIdentity,
     UsedValue,
 )
@@ -48,6 +49,14 @@ NO_LESION = ReportedFinding(
     site=BRAIN,
     present=False,
     quantities=(),
+)
+
+LEFT = Coding("7771000", "SCT", "Left")
+SCORE = Score(
+    concept=Coding("lesion-score", "99EXAMPLE", "Lesion score"),
+    value="0.310",
+    threshold="0.5",
+    calibrated=False,
 )
 
 IDENTITY = PatientIdentity(

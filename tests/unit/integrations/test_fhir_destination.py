@@ -1,124 +1,364 @@
-import json
+"""A report at an EHR that does everything in the other way, by each strategy, cut off anywhere."""
+
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
-from integrations.errors import Refused, Unavailable
+from integrations.destination import Receipt
+from integrations.errors import IntegrationError, Refused, Unavailable
+from integrations.fhir.capability import judged
+from integrations.fhir.composition import Kind, Notice, Wishes
 from integrations.fhir.destination import FhirDestination
-from tests.unit.integrations.fhir_server import client_of, fhir, searchset
-from tests.unit.integrations.samples import REPORT
+from integrations.fhir.strategies import Strategy
+from integrations.report import Report
+from tests.peers.ehr import OtherEhr, Refusal, html
+from tests.unit.integrations.fhir_server import client_of
+from tests.unit.integrations.samples import NO_LESION, REPORT
 
-_STANDING = {
-    "resourceType": "DiagnosticReport",
-    "id": "7",
-    "identifier": [{"system": "urn:dicom:uid", "value": "urn:oid:2.25.1300"}],
-    "result": [{"reference": "Observation/8"}],
-    "imagingStudy": [{"reference": "http://ehr.test/fhir/ImagingStudy/9"}],
+WHOLE = Wishes(task=True, critical=frozenset({"Brain"}), notice=Notice.FLAG, leave_out=frozenset())
+ONE_OF_EVERYTHING = {
+    "DiagnosticReport": 1,
+    "Observation": 4,
+    "ImagingStudy": 1,
+    "Device": 1,
+    "Task": 1,
+    "Flag": 1,
+    "Provenance": 1,
 }
-_TYPES = ["DiagnosticReport", *["Observation"] * 3, "ImagingStudy", "Device", "Provenance"]
+REVISION = replace(
+    REPORT,
+    result_set_uid="2.25.1399",
+    issued=REPORT.issued + timedelta(hours=1),
+    findings=(REPORT.findings[0],),
+    predecessors=("2.25.1300",),
+)
 
 
-class Server:
-    """Answers searches with what stands, and transactions with what it is given."""
+def ehr_for(strategy: Strategy) -> OtherEhr:
+    """Give an EHR that can do no more than a strategy needs."""
+    return OtherEhr(
+        conditional=strategy is Strategy.TRANSACTION,
+        transactions="whole" if strategy is Strategy.TRANSACTION else "none",
+        chooses_ids=strategy is not Strategy.PUT,
+    )
 
-    def __init__(self, answer: dict[str, Any] | httpx.Response, *standing: dict[str, Any]) -> None:
-        self.answer = answer if isinstance(answer, httpx.Response) else fhir(answer)
-        self.standing = standing
-        self.bundles: list[dict[str, Any]] = []
+
+def destination(
+    answer: Callable[[httpx.Request], httpx.Response], **options: Any
+) -> FhirDestination:
+    return FhirDestination(client_of(answer), **{"wishes": WHOLE, **options})
+
+
+def deliver(to: FhirDestination, report: Report = REPORT) -> Receipt:
+    return to.deliver(report, [], in_doubt=frozenset(), progress=lambda _uid, _state: None)
+
+
+def counts(ehr: OtherEhr) -> dict[str, int]:
+    return {name: ehr.count(name) for name in ONE_OF_EVERYTHING}
+
+
+every_strategy = pytest.mark.parametrize("strategy", Strategy)
+
+
+@every_strategy
+def test_the_statement_of_a_server_decides_how_it_is_written_to(strategy: Strategy) -> None:
+    ehr = ehr_for(strategy)
+    receipt = deliver(destination(ehr))
+    assert receipt.confirmed
+    assert receipt.references[0].startswith("DiagnosticReport/")
+    assert counts(ehr) == ONE_OF_EVERYTHING
+    used = {one.split("/")[0] for one in ehr.requests if not one.startswith("GET")}
+    if strategy is Strategy.TRANSACTION:
+        assert used == {"POST "}
+    else:
+        assert {one.split(" ")[0] for one in used} == {
+            "PUT" if strategy is Strategy.PUT else "POST"
+        }
+
+
+@every_strategy
+def test_no_reference_points_to_nothing(strategy: Strategy) -> None:
+    ehr = ehr_for(strategy)
+    deliver(destination(ehr))
+    told = [one for kind in ONE_OF_EVERYTHING for one in ehr.of(kind)]
+    pointed = {one for resource in told for one in _references(resource)}
+    assert pointed - set(ehr.held) == {"Patient/colin", "Patient/colin/_history/3"}
+
+
+def _references(node: object) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["reference"]] if "reference" in node else []
+        return own + [found for value in node.values() for found in _references(value)]
+    if isinstance(node, list):
+        return [found for value in node for found in _references(value)]
+    return []
+
+
+@every_strategy
+def test_a_revision_is_a_new_version_that_names_the_former(strategy: Strategy) -> None:
+    ehr = ehr_for(strategy)
+    to = destination(ehr)
+    first = deliver(to)
+    second = deliver(to, REVISION)
+    assert second.references[0] == first.references[0]
+    assert counts(ehr) == {**ONE_OF_EVERYTHING, "Provenance": 2}
+    (report,) = ehr.of("DiagnosticReport")
+    assert report["status"] == "preliminary"
+    assert report["identifier"][1]["value"] == "urn:oid:2.25.1399"
+    assert len(report["result"]) == 3
+    assert sorted(one["status"] for one in ehr.of("Observation")) == [
+        "entered-in-error",
+        *["preliminary"] * 3,
+    ]
+    trail = [
+        one for one in ehr.of("Provenance") if one["activity"]["coding"][0]["code"] == "UPDATE"
+    ]
+    revised = [one["what"] for one in trail[0]["entity"] if one["role"] == "revision"]
+    former = first.references[0]
+    assert revised[0]["reference"] == f"{former}/_history/v1-{former[-4:]}"
+    assert revised[0]["identifier"]["value"] == "urn:oid:2.25.1300"
+
+
+@every_strategy
+def test_an_older_result_does_not_take_the_place_of_a_newer_one(strategy: Strategy) -> None:
+    ehr = ehr_for(strategy)
+    to = destination(ehr)
+    deliver(to, REVISION)
+    late = deliver(to)
+    assert late.remark == "a newer result stands there"
+    assert ehr.of("DiagnosticReport")[0]["identifier"][1]["value"] == "urn:oid:2.25.1399"
+    gone = to.withdraw(REPORT, late, "RETRACTED")
+    assert gone.remark == "nothing stood there"
+
+
+@every_strategy
+def test_a_flag_goes_when_the_finding_does(strategy: Strategy) -> None:
+    ehr = ehr_for(strategy)
+    to = destination(ehr)
+    deliver(to)
+    deliver(to, replace(REVISION, findings=(NO_LESION,)))
+    assert [one["status"] for one in ehr.of("Flag")] == ["entered-in-error"]
+
+
+@every_strategy
+def test_what_is_written_after_a_withdrawal_is_a_report_of_its_own(strategy: Strategy) -> None:
+    ehr = ehr_for(strategy)
+    to = destination(ehr)
+    first = deliver(to)
+    taken = to.withdraw(REPORT, None, "IDENTITY-CORRECTED")
+    assert set(taken.references) >= set(first.references) - {
+        one for one in first.references if one.startswith(("Device", "Provenance"))
+    }
+    again = to.withdraw(REPORT, None, "IDENTITY-CORRECTED")
+    assert again.remark == "it was withdrawn before"
+    second = deliver(to, replace(REVISION, record_patient="Patient/other"))
+    assert second.references[0] != first.references[0]
+    assert sorted(one["status"] for one in ehr.of("DiagnosticReport")) == [
+        "entered-in-error",
+        "preliminary",
+    ]
+    studies = {one["subject"]["reference"]: one["status"] for one in ehr.of("ImagingStudy")}
+    assert studies == {"Patient/colin": "entered-in-error", "Patient/other": "available"}
+    standing = [one for one in ehr.of("Observation") if one["status"] == "preliminary"]
+    assert {one["subject"]["reference"] for one in standing} == {"Patient/other"}
+
+
+@every_strategy
+def test_a_report_that_stands_on_somebody_else_goes_from_there(strategy: Strategy) -> None:
+    ehr = ehr_for(strategy)
+    to = destination(ehr, wishes=replace(WHOLE, leave_out=frozenset({"ImagingStudy"})))
+    deliver(to)
+    deliver(to, replace(REVISION, record_patient="Patient/survivor"))
+    where = {one["subject"]["reference"]: one["status"] for one in ehr.of("DiagnosticReport")}
+    assert where == {"Patient/colin": "entered-in-error", "Patient/survivor": "preliminary"}
+
+
+def test_a_study_of_somebody_else_is_not_written_to() -> None:
+    ehr = OtherEhr()
+    uid = f"urn:oid:{REPORT.study.study_instance_uid}"
+    ehr.seed({
+        "resourceType": "ImagingStudy",
+        "identifier": [{"system": "urn:dicom:uid", "value": uid}],
+        "subject": {"reference": "Patient/else"},
+    })
+    with pytest.raises(Refused) as refused:
+        deliver(destination(ehr))
+    assert refused.value.reason == "EHR-OTHER-SUBJECT"
+    assert ehr.count("DiagnosticReport") == 0
+
+
+@every_strategy
+def test_a_report_that_somebody_signed_is_not_changed(strategy: Strategy) -> None:
+    ehr = ehr_for(strategy)
+    to = destination(ehr)
+    name = deliver(to).references[0]
+    ehr.held[name].append({**ehr.held[name][-1], "status": "final"})
+    with pytest.raises(Refused) as refused:
+        deliver(to, REVISION)
+    assert refused.value.reason == "EHR-FINAL"
+    assert ehr.held[name][-1]["status"] == "final"
+
+
+@pytest.mark.parametrize("kind", Kind)
+@every_strategy
+def test_a_version_that_was_changed_meanwhile_is_not_overwritten(
+    strategy: Strategy, kind: Kind
+) -> None:
+    ehr = ehr_for(strategy)
+    to = destination(ehr, wishes=Wishes(kind=kind))
+    name = deliver(to).references[0]
+
+    def somebody_writes(request: httpx.Request) -> httpx.Response:
+        if request.method != "GET" and len(ehr.held[name]) == 1:
+            ehr.held[name].append({**ehr.held[name][-1], "conclusion": "signed"})
+        return ehr(request)
+
+    with pytest.raises(Unavailable):
+        deliver(destination(somebody_writes, wishes=Wishes(kind=kind)), REVISION)
+    assert ehr.held[name][-1]["conclusion"] == "signed"
+
+
+@every_strategy
+def test_a_document_is_one_through_its_revisions(strategy: Strategy) -> None:
+    ehr = ehr_for(strategy)
+    to = destination(ehr, wishes=Wishes(kind=Kind.DOCUMENT))
+    deliver(to)
+    deliver(to, REVISION)
+    assert (ehr.count("DocumentReference"), ehr.count("Observation")) == (1, 0)
+    to.withdraw(REVISION, None, "RETRACTED")
+    assert [one["status"] for one in ehr.of("DocumentReference")] == ["entered-in-error"]
+
+
+class Cut:
+    """Breaks the connection at one request, before or after it was done."""
+
+    def __init__(self, ehr: OtherEhr, at: int, *, done: bool) -> None:
+        self._ehr, self._left, self._done = ehr, at, done
+        self.happened = False
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        if request.method == "GET":
-            return searchset(*self.standing)
-        self.bundles.append(json.loads(request.content))
-        return self.answer
+        self._left -= 1
+        if self._left == -1:
+            self.happened = True
+            if self._done:
+                self._ehr(request)
+            raise httpx.ReadError("the connection broke")
+        return self._ehr(request)
 
 
-def _deliver(server: Server, report: Any = REPORT) -> Any:
-    destination = FhirDestination(client_of(server))
-    return destination.deliver(report, [], in_doubt=frozenset(), progress=lambda _uid, _state: None)
+@pytest.mark.parametrize("done", [False, True], ids=["before it was done", "its answer"])
+@every_strategy
+def test_cut_off_at_any_request_there_is_one_of_everything(strategy: Strategy, done: bool) -> None:
+    cuts = 0
+    for at in range(200):
+        ehr = ehr_for(strategy)
+        cut = Cut(ehr, at, done=done)
+        to = destination(cut)
+        for of in (REPORT, REVISION):
+            for _ in range(3):
+                try:
+                    receipt = deliver(to, of)
+                    break
+                except Unavailable:
+                    continue
+            assert receipt.confirmed
+        assert counts(ehr) == {**ONE_OF_EVERYTHING, "Provenance": 2}, f"cut at request {at}"
+        states = sorted(one["status"] for one in ehr.of("Observation"))
+        assert states == ["entered-in-error", *["preliminary"] * 3], f"cut at request {at}"
+        if not cut.happened:
+            break
+        cuts += 1
+    assert cuts >= 10, "the connection was cut often enough to mean something"
 
 
-def _answered(*responses: dict[str, Any]) -> dict[str, Any]:
-    return {"resourceType": "Bundle", "entry": [{"response": one} for one in responses]}
+@pytest.mark.parametrize("done", [False, True], ids=["before it was done", "its answer"])
+@every_strategy
+def test_a_withdrawal_cut_off_anywhere_takes_all_back(strategy: Strategy, done: bool) -> None:
+    for at in range(200):
+        ehr = ehr_for(strategy)
+        deliver(destination(ehr))
+        cut = Cut(ehr, at, done=done)
+        to = destination(cut)
+        for _ in range(3):
+            try:
+                to.withdraw(REPORT, None, "IDENTITY-CORRECTED")
+                break
+            except Unavailable:
+                continue
+        for kind in ("DiagnosticReport", "Observation", "ImagingStudy", "Task", "Flag"):
+            states = {one["status"] for one in ehr.of(kind)}
+            assert states == {"entered-in-error"}, f"{kind}, cut at request {at}"
+        if not cut.happened:
+            break
 
 
-def test_a_report_that_stands_is_not_written_again() -> None:
-    server = Server(_answered(), _STANDING)
-    receipt = _deliver(server)
-    assert server.bundles == []
-    assert receipt.references == ("DiagnosticReport/7", "Observation/8", "ImagingStudy/9")
-    assert receipt.confirmed
-
-
-def test_a_server_that_ignores_the_question_does_not_pass_for_one_that_has_it() -> None:
-    other = {**_STANDING, "identifier": [{"system": "urn:dicom:uid", "value": "urn:oid:2.25.1"}]}
-    server = Server(_answered({"status": "201", "location": "DiagnosticReport/1"}), other)
-    _deliver(server)
-    assert len(server.bundles) == 1
+def test_a_transaction_that_stays_in_parts_is_taken_up_where_it_stopped() -> None:
+    for entry in range(len(ONE_OF_EVERYTHING) + 3):
+        ehr = OtherEhr(transactions="in parts", fails_at=entry)
+        to = destination(ehr)
+        with pytest.raises(Unavailable):
+            deliver(to)
+        deliver(to)
+        assert counts(ehr) == ONE_OF_EVERYTHING, f"entry {entry} failed"
 
 
 @pytest.mark.parametrize(
-    "location",
+    ("failure", "kind", "reason"),
     [
-        "{type}/5",
-        "{type}/5/_history/1",
-        "http://ehr.test/fhir/{type}/5/_history/0af3",
-        "/fhir/{type}/5/",
+        (Refusal(429), Unavailable, None),
+        (Refusal(409), Unavailable, None),
+        (Refusal(500), Unavailable, None),
+        (html(503), Unavailable, None),
+        (Refusal(412), Refused, "EHR-412"),
+        (html(400), Refused, "EHR-400"),
+        (html(401), Refused, "EHR-401"),
+        (Refusal(302, "", "text/html"), Refused, "EHR-302"),
+        (html(200), Refused, "EHR-NOT-FHIR"),
     ],
 )
-@pytest.mark.parametrize("status", ["201", "201 Created", "200 OK"])
-def test_reads_the_answers_of_different_servers(location: str, status: str) -> None:
-    answers = [{"status": status, "location": location.format(type=one)} for one in _TYPES]
-    receipt = _deliver(Server(_answered(*answers)))
-    assert receipt.references == tuple(f"{one}/5" for one in _TYPES)
-    assert receipt.confirmed
+@every_strategy
+def test_a_failure_is_tried_again_or_parked(
+    strategy: Strategy, failure: Refusal, kind: type[IntegrationError], reason: str | None
+) -> None:
+    ehr = ehr_for(strategy)
+    ehr.failures = [failure]
+    to = destination(ehr)
+    with pytest.raises(kind) as raised:
+        deliver(to)
+    assert "Doe" not in str(raised.value)
+    if reason is not None:
+        assert isinstance(raised.value, Refused)
+        assert raised.value.reason == reason
+    deliver(to)
+    assert counts(ehr) == ONE_OF_EVERYTHING
 
 
-def test_reads_references_from_the_resources_when_there_is_no_location() -> None:
-    entries = [
-        {"response": {"status": "201"}, "resource": {"resourceType": one, "id": "5"}}
-        for one in _TYPES
-    ]
-    receipt = _deliver(Server({"resourceType": "Bundle", "entry": entries}))
-    assert receipt.references[0] == "DiagnosticReport/5"
+def test_a_server_without_versions_is_updated_all_the_same() -> None:
+    ehr = OtherEhr(versions=False)
+    to = destination(ehr)
+    deliver(to)
+    deliver(to, REVISION)
+    assert counts(ehr) == {**ONE_OF_EVERYTHING, "Provenance": 2}
 
 
-def test_asks_again_when_the_server_tells_no_references() -> None:
-    server = Server(_answered(*({"status": "201"} for _ in _TYPES)))
-    server.standing = ()
-    with pytest.raises(Refused) as refused:
-        _deliver(server)
-    assert refused.value.reason == "EHR-LOST"
+def test_a_server_that_keeps_names_for_references_is_not_believed() -> None:
+    ehr = OtherEhr()
 
-    def written(request: httpx.Request) -> httpx.Response:
-        answer = server(request)
-        server.standing = (_STANDING,) if server.bundles else ()
+    def without_resolving(request: httpx.Request) -> httpx.Response:
+        answer = ehr(request)
+        if request.method == "GET" and "/DiagnosticReport/" in request.url.path:
+            told = answer.json()
+            told["result"][0]["reference"] = "urn:uuid:0"
+            return httpx.Response(200, json=told)
         return answer
 
-    server.bundles.clear()
-    receipt = FhirDestination(client_of(written)).deliver(
-        REPORT, [], in_doubt=frozenset(), progress=lambda _uid, _state: None
-    )
-    assert receipt.references[0] == "DiagnosticReport/7"
-
-
-def test_an_entry_that_failed_is_not_a_success() -> None:
     with pytest.raises(Refused) as refused:
-        _deliver(Server(_answered({"status": "412 Precondition Failed"})))
-    assert refused.value.reason == "EHR-412"
-
-
-def test_several_matches_of_a_condition_are_refused() -> None:
-    with pytest.raises(Refused) as refused:
-        _deliver(Server(httpx.Response(412)))
-    assert refused.value.reason == "EHR-412"
-
-
-def test_the_loser_of_two_transactions_tries_again() -> None:
-    with pytest.raises(Unavailable):
-        _deliver(Server(httpx.Response(409)))
+        deliver(destination(without_resolving))
+    assert refused.value.reason == "EHR-UNRESOLVED"
 
 
 def test_without_a_verified_patient_nothing_is_even_asked() -> None:
@@ -126,97 +366,17 @@ def test_without_a_verified_patient_nothing_is_even_asked() -> None:
         raise AssertionError(request.method)
 
     with pytest.raises(Refused) as refused:
-        FhirDestination(client_of(fail)).deliver(
-            replace(REPORT, record_patient=None),
-            [],
-            in_doubt=frozenset(),
-            progress=lambda _uid, _state: None,
-        )
+        deliver(destination(fail), replace(REPORT, record_patient=None))
     assert refused.value.reason == "PATIENT-NOT-VERIFIED"
 
 
-_OBSERVATION = {
-    "resourceType": "Observation",
-    "id": "8",
-    "status": "preliminary",
-    "identifier": [{"system": "urn:dicom:uid", "value": "urn:oid:2.25.1"}],
-}
-_STUDY = {
-    "resourceType": "ImagingStudy",
-    "id": "9",
-    "status": "available",
-    "meta": {"versionId": "4", "tag": [{"system": "urn:dicom:uid", "code": "urn:oid:2.25.2"}]},
-    "identifier": [
-        {"system": "urn:dicom:uid", "value": "urn:oid:2.25.1001"},
-        {"value": "ACC-1"},
-    ],
-}
-
-
-class Record:
-    """Has the report, an Observation of somebody else that it points to, and its study."""
-
-    def __init__(self, *answers: httpx.Response, gone: str | None = None) -> None:
-        self.answers = list(answers)
-        self.gone = gone
-        self.bundles: list[dict[str, Any]] = []
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        if request.method == "POST":
-            self.bundles.append(json.loads(request.content))
-            return self.answers.pop(0)
-        path = request.url.path.removeprefix("/fhir/")
-        if path == self.gone:
-            return httpx.Response(404)
-        standing: dict[str, dict[str, Any]] = {
-            "Observation/8": _OBSERVATION,
-            "ImagingStudy/9": _STUDY,
-        }
-        return fhir(standing[path]) if path in standing else searchset(_STANDING)
-
-
-def _withdraw(record: Record) -> Any:
-    return FhirDestination(client_of(record)).withdraw(REPORT, None, "IDENTITY-CORRECTED")
-
-
-_DONE = fhir(_answered({"status": "200", "location": "DiagnosticReport/7"}))
-
-
-def test_a_study_that_has_nothing_but_its_uid_loses_all_its_identifiers(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(_STUDY, "identifier", _STUDY["identifier"][:1])  # type: ignore[index]
-    record = Record(_DONE)
-    _withdraw(record)
-    assert "identifier" not in record.bundles[0]["entry"][1]["resource"]
-
-
-def test_marks_what_we_wrote_in_the_version_that_was_read() -> None:
-    record = Record(_DONE)
-    receipt = _withdraw(record)
-    assert receipt.references == ("DiagnosticReport/7", "ImagingStudy/9")
-    (bundle,) = record.bundles
-    requests = [entry["request"] for entry in bundle["entry"]]
-    assert requests == [
-        {"method": "PUT", "url": "DiagnosticReport/7"},
-        {"method": "PUT", "url": "ImagingStudy/9", "ifMatch": 'W/"4"'},
+def test_a_server_that_tells_nothing_of_itself_is_asked_most_carefully() -> None:
+    assert judged({}, Kind.REPORT).strategy is Strategy.SEARCH
+    assert judged({"rest": "nonsense"}, Kind.REPORT).strategy is Strategy.SEARCH
+    statement = OtherEhr()._statement()
+    statement["rest"][0]["resource"] = [
+        one for one in statement["rest"][0]["resource"] if one["type"] != "ImagingStudy"
     ]
-    marked = [entry["resource"] for entry in bundle["entry"]]
-    assert {one["status"] for one in marked} == {"entered-in-error"}
-    # the next report of this study must not find the one that was wrong
-    assert marked[1]["identifier"] == [{"value": "ACC-1"}]
-
-
-def test_what_somebody_deleted_is_withdrawn() -> None:
-    assert _withdraw(Record(_DONE, gone="ImagingStudy/9")).references == ("DiagnosticReport/7",)
-
-
-def test_a_resource_that_was_changed_meanwhile_is_read_again() -> None:
-    with pytest.raises(Unavailable):
-        _withdraw(Record(httpx.Response(412)))
-
-
-def test_a_server_that_lets_nobody_write_refuses() -> None:
-    with pytest.raises(Refused) as refused:
-        _withdraw(Record(httpx.Response(403)))
-    assert refused.value.reason == "EHR-403"
+    able = judged(statement, Kind.REPORT)
+    assert able.strategy is Strategy.TRANSACTION
+    assert able.refuses == {"ImagingStudy"}

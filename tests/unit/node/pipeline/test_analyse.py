@@ -12,9 +12,9 @@ from inference.results.profile import PROFILES
 from inference.selection import Selection
 from inference.testing import ThresholdServer
 from node.clock import SetClock
-from node.core.form import Wish
+from node.core.form import EarlierReport, Wish
 from node.core.job import Claim
-from node.core.pictures import KEY_SLICES, OVERLAY, key_slice
+from node.core.pictures import KEY_SLICES, OVERLAY, PAGE, key_slice
 from node.errors import LeaseLost, OutOfResources
 from node.pipeline.analyse import ANSWER, Bench, analyse_next
 from node.pipeline.forms import Workshop
@@ -93,8 +93,9 @@ def test_results_are_kept_then_published_then_drawn(
     jobs = MemoryJobs(owed=[ball], calls=files.calls)  # one note for both
     assert run(jobs, files, bench(brain_card))
     kept = ["keep_result"] * 3
-    assert names(files.calls) == ["renew", *kept, "publish", *kept]
-    assert files.calls[1] == ("keep_result", ball.transaction_uid, ANSWER)
+    assert names(files.calls) == ["renew", "keep_result", *kept, "publish", *kept]
+    assert files.calls[1] == ("keep_result", ball.transaction_uid, PAGE)
+    assert files.calls[2] == ("keep_result", ball.transaction_uid, ANSWER)
     drawn = [call[2] for call in files.calls[-3:]]
     assert drawn == [OVERLAY, key_slice(1), KEY_SLICES]
     made = jobs.published
@@ -109,6 +110,35 @@ def test_results_are_kept_then_published_then_drawn(
     assert report.study.study_instance_uid == ball.study_instance_uid
     assert report.record_patient is None
     assert "Muster" not in report.conclusion
+
+
+def test_a_page_is_made_where_somebody_is_no_archive(
+    files: MemoryFiles, ball: Claim, brain_card: Card
+) -> None:
+    pacs = {"pacs": Wish(names=("generic-pacs",), configured="")}
+    pages = []
+    for destinations in (("pacs",), ("pacs", "ehr")):
+        jobs = MemoryJobs(owed=[replace(ball, destinations=destinations)])
+        run(jobs, files, bench(brain_card, workshop=workshop(wishes=pacs)))
+        assert jobs.published is not None
+        pages.append(from_record(jobs.published.report).page)
+    assert pages == [None, Path(f"results/{ball.transaction_uid}/{PAGE}")]
+    assert [call[2] for call in files.calls].count(PAGE) == 1
+
+
+def test_a_report_names_those_that_it_takes_the_place_of(
+    files: MemoryFiles, ball: Claim, brain_card: Card
+) -> None:
+    former = EarlierReport(
+        profile="generic-pacs",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
+        sop_instance_uid="2.25.77",
+        series_instance_uid="2.25.78",
+    )
+    jobs = MemoryJobs(owed=[replace(ball, revision=1, earlier=(former,))])
+    run(jobs, files, bench(brain_card))
+    assert jobs.published is not None
+    assert from_record(jobs.published.report).predecessors == ("2.25.77",)
 
 
 def test_a_revision_has_series_of_its_own(

@@ -3,6 +3,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -13,6 +14,7 @@ from integrations.report import (
     Report,
     ReportedFinding,
     ReportedSeries,
+    Score,
     UsedValue,
 )
 from node.pipeline.records import as_record, from_record
@@ -41,7 +43,17 @@ class Chance:
         return tuple(make() for _ in range(self.random.randrange(4)))
 
     def quantity(self) -> Quantity:
-        return Quantity(concept=self.coding(), value="1502.30", unit=self.coding())
+        return Quantity(
+            concept=self.coding(),
+            value="1502.30",
+            unit=self.coding(),
+            derivation=self.random.choice([None, self.coding()]),
+            method=self.random.choice([None, self.coding()]),
+        )
+
+    def score(self) -> Score:
+        calibrated = self.random.random() < 0.5
+        return Score(concept=self.coding(), value="0.830", threshold="0.5", calibrated=calibrated)
 
     def finding(self) -> ReportedFinding:
         return ReportedFinding(
@@ -51,6 +63,8 @@ class Chance:
             site=self.random.choice([None, self.coding()]),
             present=self.random.choice([True, False, None]),
             quantities=self.some(self.quantity),
+            laterality=self.random.choice([None, self.coding()]),
+            score=self.random.choice([None, self.score()]),
         )
 
     def used(self) -> UsedValue:
@@ -102,6 +116,8 @@ class Chance:
             record_patient=self.maybe(self.text),
             issued=self.moment(),
             conclusion=self.text(),
+            predecessors=self.some(self.text),
+            page=self.random.choice([None, Path("results/2.25.1/key-slices.pdf")]),
         )
 
 
@@ -126,6 +142,17 @@ def test_a_record_is_plain() -> None:
                 check(item)
 
     check(as_record(REPORT))
+
+
+def test_a_report_of_before_has_no_scores_no_predecessors_and_no_page() -> None:
+    stored = as_record(REPORT)
+    for name in ("predecessors", "page"):
+        del stored[name]
+    for finding in stored["findings"]:
+        del finding["score"], finding["laterality"]
+        for quantity in finding["quantities"]:
+            del quantity["derivation"], quantity["method"]
+    assert from_record(stored) == REPORT
 
 
 def test_a_moment_keeps_its_offset() -> None:

@@ -33,10 +33,29 @@ def test_findings_of_every_kind_are_reported(everything: Result) -> None:
         ("Mean cortical thickness", True),
     ]
     assert [name for name, _ in values(found[0])] == ["Volume", "Area", "Long axis"]
-    assert values(found[2]) == []  # a score on no scale that a record knows
+    assert values(found[2]) == []
     assert values(found[5]) == [("Long axis", "14.2")]
     assert values(found[6]) == [("Thickness", "2.51")]
     assert len({one.tracking_uid for one in found}) == 7
+    assert [one.is_number for one in found] == [*[False] * 6, True]
+
+
+def test_scores_are_reported_with_what_they_were_held_against(everything: Result) -> None:
+    found = reported(everything)
+    assert [one.score is None for one in found] == [True, True, *[False] * 4, True]
+    score = found[2].score
+    assert score is not None
+    assert (score.value, score.threshold, score.calibrated) == ("0.83", "0.5", False)
+    assert score.concept.scheme.startswith("99")
+    assert (score.unit.value, replace(score, calibrated=True).unit.value) == ("1", "{0:1}")
+
+
+def test_a_value_says_how_it_follows_from_others(everything: Result) -> None:
+    found = reported(everything)
+    derived = [one.derivation for one in found[0].quantities]
+    assert [None if one is None else one.meaning for one in derived] == [None, None, "Maximum"]
+    volume = found[0].quantities[0]
+    assert volume.method is not None
 
 
 @pytest.mark.parametrize(("score", "present"), [(0.83, True), (0.4, None), (0.1, False)])
