@@ -56,6 +56,23 @@ class StudyIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedOrder:
+    """The order that the study was made by.
+
+    Parameters
+    ----------
+    placer_order_number, filler_order_number
+        ORC-2 and ORC-3 as the orders' source wrote them; empty when it did not.
+    reason
+        Why it was ordered, in words that may speak of the patient; empty when not told.
+    """
+
+    placer_order_number: str
+    filler_order_number: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedSeries:
     """One series of the study: of the source, or of our results."""
 
@@ -170,6 +187,8 @@ class Report:
         When the result was made, with offset.
     conclusion
         One sentence for people, without patient data.
+    order
+        The order behind the study; None when none is known.
     """
 
     result_set_uid: str
@@ -183,3 +202,4 @@ class Report:
     record_patient: str | None = None
     issued: datetime
     conclusion: str
+    order: ReportedOrder | None = None

@@ -4,6 +4,7 @@ The only place that constructs adapters. Imports stand inside the functions, so 
 nothing of the others': a listener knows neither torch nor FHIR.
 """
 
+from node.bootstrap.feed import feed_server
 from node.bootstrap.intake import listener
 from node.bootstrap.keeping import Keeping, Nights, keeper
 from node.bootstrap.models import cards, model_server, routes
@@ -32,6 +33,7 @@ __all__ = [
     "database",
     "deliverer",
     "dicom_peer",
+    "feed_server",
     "fhir_client",
     "files",
     "keeper",

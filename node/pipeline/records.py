@@ -12,6 +12,7 @@ from integrations.report import (
     Quantity,
     Report,
     ReportedFinding,
+    ReportedOrder,
     ReportedSeries,
     StudyIdentity,
     UsedValue,
@@ -44,6 +45,7 @@ def from_record(record: Mapping[str, Any]) -> Report:
         record_patient=record["record_patient"],
         issued=datetime.fromisoformat(record["issued"]),
         conclusion=record["conclusion"],
+        order=ReportedOrder(**record["order"]) if record.get("order") else None,
     )
 
 

@@ -18,6 +18,7 @@ from integrations.report import (
     Model,
     PatientIdentity,
     Report,
+    ReportedOrder,
     ReportedSeries,
     StudyIdentity,
     UsedValue,
@@ -188,6 +189,17 @@ def report(
         record_patient=claim.context.get("patient"),
         issued=issued,
         conclusion=conclusion(result),
+        order=_order(claim.order),
+    )
+
+
+def _order(said: Mapping[str, str]) -> ReportedOrder | None:
+    if not said:
+        return None
+    return ReportedOrder(
+        placer_order_number=said["placer_order_number"],
+        filler_order_number=said["filler_order_number"],
+        reason=said["reason"],
     )
 
 

@@ -5,6 +5,7 @@ Environment variables override single values: ``OVERREAD_NODE__DATA=/srv/overrea
 """
 
 from node.settings.file import load
+from node.settings.orders import FeedTable, Hl7Table, OrdersTable
 from node.settings.peers import DicomwebTable, FhirTable, OrthancTable, Peer
 from node.settings.profiles import ProfileTable
 from node.settings.rules import ExcludeTable, RuleTable
@@ -25,11 +26,14 @@ __all__ = [
     "CommitmentTable",
     "DicomwebTable",
     "ExcludeTable",
+    "FeedTable",
     "FhirTable",
+    "Hl7Table",
     "InferenceTable",
     "LedgerTable",
     "ListenerTable",
     "NodeTable",
+    "OrdersTable",
     "OrthancTable",
     "Peer",
     "ProfileTable",

@@ -9,10 +9,11 @@ ROOMS = ("node", "inference", "integrations")
 NOT_OF_THE_NODE = (
     "node/demo/",
     "inference/phantoms.py",
+    "integrations/hl7/charsets.py",
     "inference/results/profile.py",
     "testing.py",
 )
-"""Fictional hospitals and patients, words of the configuration, and the tests' doubles."""
+"""Fictional hospitals and patients, words of the configuration, character sets, and the tests' doubles."""
 
 PREFIXES = ("DICOMWEB-", "EHR-", "ORTHANC-", "PACS-")
 """Codes that end in what the peer answered."""
