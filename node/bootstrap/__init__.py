@@ -20,6 +20,7 @@ from node.bootstrap.state import (
     viewing,
 )
 from node.bootstrap.step import Step
+from node.bootstrap.trying import trials
 from node.bootstrap.work import analyser, deliverer
 
 __all__ = [
@@ -45,5 +46,6 @@ __all__ = [
     "retention_store",
     "retractions",
     "routes",
+    "trials",
     "viewing",
 ]

@@ -90,6 +90,7 @@ def running_feed(
         "hl7": {"enabled": True, **hl7},
         "peer": peers,
     })
+    folder.mkdir(exist_ok=True)
     sqlite(folder)
     server = bootstrap.feed_server(settings)
     listening = socket.create_server(("127.0.0.1", 0))

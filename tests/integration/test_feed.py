@@ -19,7 +19,7 @@ from tests.integration.feed import RIS, Line, acknowledged, code, reason, runnin
 from tests.peers.certificates import Authority
 from tests.unit.integrations.hl7.messages import MRN, OTHER, a40, adt, message, mrg, orm, pid
 
-CASES = int(os.environ.get("OVERREAD_CASES", "60"))
+CASES = int(os.environ.get("OVERREAD_CASES", "30"))
 
 
 @pytest.fixture
