@@ -197,6 +197,10 @@ class Overview:
             "announced": schema.announcement.c.kind,
             "commitments": schema.commitment.c.state,
             "expired": schema.tombstone.c.kind,
+            "messages": schema.feed_message.c.kind,
+            "orders": schema.imaging_order.c.peer,
+            "questions": schema.order_question.c.state,
+            "merges": schema.patient_merge.c.peer,
         }
         with self._database.reading() as (connection, _):
             found = {name: _counted(connection, column) for name, column in tables.items()}

@@ -12,6 +12,7 @@ from integrations.report import (
     Quantity,
     Report,
     ReportedFinding,
+    ReportedOrder,
     ReportedSeries,
     UsedValue,
 )
@@ -102,6 +103,14 @@ class Chance:
             record_patient=self.maybe(self.text),
             issued=self.moment(),
             conclusion=self.text(),
+            order=self.random.choice([None, self.order()]),
+        )
+
+    def order(self) -> ReportedOrder:
+        return ReportedOrder(
+            placer_order_number=self.text(),
+            filler_order_number=self.text(),
+            reason=self.text(),
         )
 
 
