@@ -136,6 +136,13 @@ def test_a_study_without_accession_number_is_not_asked_for(store: Store) -> None
     assert source.asked == []
 
 
+def test_a_study_whose_jobs_are_done_is_not_asked_for(store: Store) -> None:
+    source = MemoryOrders()
+    store.published()
+    ask(store, source)
+    assert source.asked == []
+
+
 def test_a_corrected_study_is_asked_for_anew(store: Store) -> None:
     source = MemoryOrders(known=[STAT])
     store.receive(1)

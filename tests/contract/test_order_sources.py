@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from pydicom import Dataset
+from pynetdicom.sop_class import ModalityWorklistInformationFind
 
 from integrations.errors import Refused, Unavailable
 from integrations.fhir.client import FhirClient
@@ -13,6 +15,7 @@ from integrations.pacs.peer import DicomPeer
 from integrations.pacs.worklist import WorklistOrders
 from integrations.testing import MemoryOrders
 from tests.peers import free_port
+from tests.peers.refusing import AE_TITLE, running_refusing
 from tests.peers.sekmet import MRN_SYSTEM, Sekmet
 from tests.peers.worklist import Worklist, running_worklist
 
@@ -142,6 +145,21 @@ def test_somebody_who_is_not_there_is_unavailable() -> None:
         FhirOrders(FhirClient(f"http://127.0.0.1:{free_port()}/fhir")).orders("C1")
     with pytest.raises(Unavailable):
         MemoryOrders(failures=[Unavailable("not now")]).orders("C1")
+
+
+def test_a_worklist_is_never_asked_with_a_wild_card() -> None:
+    nobody = DicomPeer(ae_title="NOBODY", host="127.0.0.1", port=free_port(), acse_timeout_s=2)
+    assert WorklistOrders(nobody).orders("C*") == []
+
+
+def test_an_item_that_was_not_asked_for_is_left_out() -> None:
+    item = Dataset()
+    item.AccessionNumber, item.PatientID = "C1", "OVR-1"
+    model = ModalityWorklistInformationFind
+    with running_refusing(storage=[], also=[model], items=[item]) as port:
+        lenient = WorklistOrders(DicomPeer(ae_title=AE_TITLE, host="127.0.0.1", port=port))
+        assert [one.accession_number for one in lenient.orders("C1")] == ["C1"]
+        assert lenient.orders("C2") == []
 
 
 @pytest.mark.peers
