@@ -1,6 +1,7 @@
 """Numbers of patients that have become one: what an ADT feed said, followed to its end."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from sqlalchemy import Connection, insert, or_, select, update
 
@@ -47,11 +48,8 @@ class MergeStore:
             if row is None:
                 return None
             patient = patient_of(row, self._issuers)
-            for merge in _chain(connection, patient):
-                if merge.who.contradicted(row.identity):
-                    return None
-                patient = merge.surviving
-            return None if patient == patient_of(row, self._issuers) else patient
+            now = known_as(connection, patient, row.identity)
+            return None if now == patient else now
 
     def questioned_at(self, study_instance_uid: str) -> float | None:
         """Return when a feed said last that a study's patient has another number or other data, if ever."""
@@ -66,6 +64,19 @@ def survivor(connection: Connection, patient: Patient) -> Patient:
     for merge in _chain(connection, patient):
         patient = merge.surviving
     return patient
+
+
+def known_as(connection: Connection, patient: Patient, identity: Mapping[str, Any]) -> Patient:
+    """Return the number at the end of a number's merges, for a study that says who its patient is.
+
+    The number itself when one of the merges is of somebody else: born on another day, or of the other sex.
+    """
+    now = patient
+    for one in _chain(connection, patient):
+        if one.who.contradicted(identity):
+            return patient
+        now = one.surviving
+    return now
 
 
 def merge(

@@ -10,7 +10,7 @@ from node.store import schema
 from node.store.database import Database
 from node.store.events import tell
 from node.store.ordered import keep_order, match
-from node.store.subjects import SUBJECT
+from node.store.subjects import SUBJECT, with_identity
 
 QUESTION, LINK, JOB = schema.order_question, schema.study_order, schema.job
 OWED, ANSWERED, GIVEN_UP = "OWED", "ANSWERED", "GIVEN UP"
@@ -44,7 +44,7 @@ class OrderStore:
         OutOfResources
             The database could not be written.
         """
-        new = select(SUBJECT).where(SUBJECT.c.matched_at.is_(None)).limit(MOST)
+        new = with_identity().where(SUBJECT.c.matched_at.is_(None)).limit(MOST)
         with self._database.reading() as (connection, _):
             if connection.execute(new.limit(1)).first() is None:
                 return 0

@@ -10,8 +10,8 @@ from node.core.job import JobState
 from node.core.orders import Ordered, Patient, worth
 from node.store import schema
 from node.store.events import tell
-from node.store.merges import survivor
-from node.store.subjects import SUBJECT, patient_of
+from node.store.merges import known_as
+from node.store.subjects import SUBJECT, patient_of, with_identity
 
 ORDER, LINK, JOB = schema.imaging_order, schema.study_order, schema.job
 LONGEST_REASON = 1024
@@ -38,7 +38,7 @@ def keep_order(
         .on_conflict_do_update(index_elements=[ORDER.c.order_id], set_=values)
     )
     studies = connection.execute(
-        select(SUBJECT).where(SUBJECT.c.accession_number == order.accession_number)
+        with_identity().where(SUBJECT.c.accession_number == order.accession_number)
     ).all()
     for study in studies:
         match(connection, now, study, issuers)
@@ -52,14 +52,13 @@ def match(connection: Connection, now: float, study: Row[Any], issuers: Mapping[
     Parameters
     ----------
     study
-        Its row of `study_subject`.
+        Its row of `study_subject`, with the study's identity.
     """
     uid = study.study_instance_uid
     rows = connection.execute(
         select(ORDER).where(ORDER.c.accession_number == study.accession_number)
     ).all()
-    patient = patient_of(study, issuers)
-    its = [row for row in rows if _is_of(connection, row, patient)]
+    its = [row for row in rows if _is_of(connection, row, study, issuers)]
     best = max(its, key=lambda row: (row.active, worth(row.urgency), row.at), default=None)
     if rows and best is None:
         detail = "ORDER-PATIENT: an order has the study's accession number, and another patient"
@@ -107,11 +106,17 @@ def _order(connection: Connection, study_instance_uid: str) -> Row[Any] | None:
     ).one_or_none()
 
 
-def _is_of(connection: Connection, order: Row[Any], patient: Patient) -> bool:
-    """Whether an order is a patient's: by one of his numbers, or by one that became his or that his became."""
-    now = survivor(connection, patient)
+def _is_of(
+    connection: Connection, order: Row[Any], study: Row[Any], issuers: Mapping[str, str]
+) -> bool:
+    """Whether an order is of a study's patient, by one of his numbers or by one that became one of his."""
+    patient = patient_of(study, issuers)
+    now = known_as(connection, patient, study.identity)
     numbers = [Patient(patient_id=number, issuer=issuer) for number, issuer in order.patient]
-    return any(number.may_be(patient) or survivor(connection, number) == now for number in numbers)
+    return any(
+        number.may_be(patient) or known_as(connection, number, study.identity) == now
+        for number in numbers
+    )
 
 
 def _raise(connection: Connection, study_instance_uid: str, to: int) -> None:

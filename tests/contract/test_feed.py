@@ -298,6 +298,14 @@ def test_a_merge_of_the_same_number_of_another_issuer_is_not_ours(store: Store) 
     assert merges(store).questioned_at(STUDY) is None
 
 
+def test_an_order_of_the_prior_number_is_that_of_the_surviving_ones_images(store: Store) -> None:
+    merge(store, 1, patient("A"), ME)
+    store.receive(1)
+    store.dispatch()
+    feed(store).take(told(2), [replace(STAT, patient=(patient("A"),))], ANSWER)
+    assert priorities(store) == [100]
+
+
 def test_an_order_of_the_surviving_number_is_that_of_the_merged_ones_images(store: Store) -> None:
     store.receive(1)
     store.dispatch()
@@ -306,6 +314,15 @@ def test_an_order_of_the_surviving_number_is_that_of_the_merged_ones_images(stor
     merge(store, 2, ME, patient("B"))
     matcher(store).match_new()
     assert priorities(store) == [100]
+
+
+def test_an_order_of_somebody_else_is_not_led_to_the_study_by_a_merge(store: Store) -> None:
+    store.receive(1)
+    store.dispatch()
+    feed(store).take(told(1), [replace(STAT, patient=(patient("B"),))], ANSWER)
+    merge(store, 2, ME, patient("B"), Demographics(birth_date="19990101"))
+    matcher(store).match_new()
+    assert priorities(store) == [0]
 
 
 @pytest.mark.parametrize(
