@@ -1,14 +1,13 @@
 """The role `hl7`: who may send orders and merges, and where these go."""
 
-import ssl
 import uuid
-from collections.abc import Callable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from node.bootstrap.state import database
+from node.bootstrap.tls import tls_context
 from node.errors import SettingsInvalid
-from node.settings import Peer, Settings, TlsTable
+from node.settings import Peer, Settings
 
 if TYPE_CHECKING:
     from node.hl7.server import MllpServer
@@ -52,7 +51,7 @@ def feed_server(settings: Settings) -> "MllpServer":
         idle_timeout_s=table.idle_timeout_s,
         message_timeout_s=table.message_timeout_s,
         handshake_timeout_s=table.handshake_timeout_s,
-        tls_context=_tls(table.tls),
+        tls_context=tls_context("hl7.tls", table.tls),
     )
     calling = [peer for peer in settings.peer if peer.feed is not None]
 
@@ -88,18 +87,3 @@ def _sender(peer: Peer) -> "Sender":
 def _within(address: str, peer: Peer) -> bool:
     networks = peer.calls_from
     return not networks or any(ip_address(address) in network for network in networks)
-
-
-def _tls(table: TlsTable | None) -> Callable[[], ssl.SSLContext | None]:
-    from node.dicom.tls import Certificates, ReloadingContext
-
-    if table is None:
-        return lambda: None
-    try:
-        return ReloadingContext(
-            Certificates(
-                certificate=table.certificate, key=table.key, authorities=table.authorities
-            )
-        )
-    except OSError as error:
-        raise SettingsInvalid((f"hl7.tls: {error}",)) from error

@@ -1,13 +1,12 @@
 """DCMTK's `dcmqrscp` as an archive: storage and query, and no storage commitment."""
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.peers import free_port, program, wait_for
-from tests.peers.dcmtk import echoscu
+from tests.peers import free_port, program
+from tests.peers.dcmtk import serving
 
 AE_TITLE = "DCMQRSCP"
 
@@ -34,19 +33,5 @@ def running_dcmqrscp(folder: Path) -> Iterator[Dcmqrscp]:
         f"AETable BEGIN\n{AE_TITLE} {kept} RW (200, 1024mb) ANY\nAETable END\n"
     )
     command = [str(program("dcmqrscp", "dcmtk")), "-c", str(config)]
-    with (folder / "dcmqrscp.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            wait_for(
-                lambda: (
-                    process.poll() is not None
-                    or echoscu(port=server.port, called=AE_TITLE).returncode == 0
-                ),
-                timeout_s=30,
-                what="dcmqrscp",
-            )
-            assert process.poll() is None, (folder / "dcmqrscp.log").read_text()
-            yield server
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
+    with serving(command, folder, ae_title=server.ae_title, port=server.port):
+        yield server

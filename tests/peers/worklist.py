@@ -1,6 +1,5 @@
 """DCMTK's `wlmscpfs` as the Modality Worklist of a RIS: one file for each item."""
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,8 +8,8 @@ from pathlib import Path
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from tests.peers import free_port, program, wait_for
-from tests.peers.dcmtk import echoscu
+from tests.peers import free_port, program
+from tests.peers.dcmtk import serving
 
 AE_TITLE = "RISMWL"
 
@@ -66,19 +65,5 @@ def running_worklist(folder: Path) -> Iterator[Worklist]:
     (folder / AE_TITLE / "lockfile").touch()
     server = Worklist(folder=folder, port=free_port())
     command = [str(program("wlmscpfs", "dcmtk")), "-dfp", str(folder), str(server.port)]
-    with (folder / "wlmscpfs.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            wait_for(
-                lambda: (
-                    process.poll() is not None
-                    or echoscu(port=server.port, called=AE_TITLE).returncode == 0
-                ),
-                timeout_s=30,
-                what="the worklist",
-            )
-            assert process.poll() is None, (folder / "wlmscpfs.log").read_text()
-            yield server
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
+    with serving(command, folder, ae_title=server.ae_title, port=server.port):
+        yield server
