@@ -26,7 +26,7 @@ endef
 export WITHOUT_PEERS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test judge-results kill-test fuzz fuzz-ehr property-test check lint types contracts peers clean
+.PHONY: help demo test judge-results kill-test fuzz fuzz-ehr fuzz-feed property-test check lint types contracts peers clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,10 @@ fuzz: $(VENV)/.with-test ## Send 20000 broken associations to a listener
 
 fuzz-ehr: $(VENV)/.with-test ## Let a FHIR server answer anything, 2000 times
 	OVERREAD_CASES=$${OVERREAD_CASES:-2000} $(BIN)/python -m pytest -q $(PYTEST_FLAGS) tests/unit/integrations/test_foreign_answers.py
+
+fuzz-feed: $(VENV)/.with-test ## Send 6000 broken messages and merges to the role hl7, and kill it 100 times
+	OVERREAD_CASES=$${OVERREAD_CASES:-2000} OVERREAD_KILLS=$${OVERREAD_KILLS:-50} $(BIN)/python -m pytest -q $(PYTEST_FLAGS) \
+	    tests/integration/test_feed.py tests/acceptance/test_orders.py
 
 property-test: $(VENV)/.with-test ## Send 2000 random masks through segmentations and back
 	OVERREAD_CASES=$${OVERREAD_CASES:-2000} $(BIN)/python -m pytest -q $(PYTEST_FLAGS) tests/conformance/test_round_trip.py

@@ -56,6 +56,23 @@ class StudyIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedOrder:
+    """The order that the study was made by.
+
+    Parameters
+    ----------
+    placer_order_number, filler_order_number
+        ORC-2 and ORC-3 as the orders' source wrote them; empty when it did not.
+    reason
+        Why it was ordered, in words that may speak of the patient; empty when not told.
+    """
+
+    placer_order_number: str
+    filler_order_number: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedSeries:
     """One series of the study: of the source, or of our results."""
 
@@ -235,6 +252,8 @@ class Report:
         Result set UIDs of the results that it takes the place of; empty for a first result.
     page
         The result on one page, a PDF that names no patient; None where none was made.
+    order
+        The order behind the study; None when none is known.
     """
 
     result_set_uid: str
@@ -250,3 +269,4 @@ class Report:
     conclusion: str
     predecessors: tuple[str, ...] = ()
     page: Path | None = None
+    order: ReportedOrder | None = None

@@ -11,6 +11,7 @@ from integrations.context import NOTHING_ELSE, Question, RecordContext
 from integrations.destination import Progress, Receipt
 from integrations.errors import IntegrationError, NotVerified, Refused, SyntaxRefused
 from integrations.lineage import report_uid
+from integrations.order import Order
 from integrations.report import Instance, PatientIdentity, Report, UsedValue
 
 
@@ -273,3 +274,33 @@ class MemoryRecord:
             values={name: known[name] for name in features if name in known},
             missing={name: "FEATURE-NOT-SUPPORTED" for name in features if name not in known},
         )
+
+
+@dataclass(slots=True)
+class MemoryOrders:
+    """An `OrderSource` that knows what it was given, and counts what it was asked.
+
+    Parameters
+    ----------
+    known
+        Its orders.
+    failures
+        Raised instead of answering the next questions, one each.
+    """
+
+    known: list[Order] = field(default_factory=list)
+    failures: list[IntegrationError] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def orders(self, accession_number: str) -> list[Order]:
+        """Every order with an accession number.
+
+        Raises
+        ------
+        IntegrationError
+            What it was given to fail with.
+        """
+        self.asked.append(accession_number)
+        if self.failures:
+            raise self.failures.pop(0)
+        return [one for one in self.known if one.accession_number == accession_number]

@@ -8,6 +8,8 @@ NodeError
 │   ├── DoesNotMatch         A900: the data set is not what its command announced
 │   └── NotUnderstood        C000: the data set cannot be read, or lacks what identifies it
 ├── Declined             a normalised request (N-ACTION, N-CREATE, N-SET) is not taken; its status says why
+├── MergeRefused         the sender is told: two numbers of patients cannot become one, as it says
+├── ControlIdReused      the sender is told: it gave one Message Control ID to two messages
 ├── NothingToRerun       a person is told: what a job read is not here any more
 ├── IllegalTransition    a bug: a state was to change in a way that the tables of `core.job` forbid
 └── LeaseLost            another worker owns the work now; what was made is discarded
@@ -67,6 +69,27 @@ class Declined(NodeError):
         super().__init__(f"{status:04X}: {detail}")
         self.status = status
         self.detail = detail
+
+
+class MergeRefused(NodeError):
+    """A merge of two patients' numbers contradicts what was merged before.
+
+    Parameters
+    ----------
+    reason
+        Reason code.
+    detail
+        What is wrong, without the numbers.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class ControlIdReused(NodeError):
+    """A message carries the Message Control ID of another one that was taken."""
 
 
 class NothingToRerun(NodeError):

@@ -43,6 +43,10 @@ MetricName = Literal[
     "overread_announced_instances",  # instances that peers listed, by service
     "overread_confirmations",  # what archives are asked about what they took, by state
     "overread_commitments",  # Storage Commitment transactions by state
+    "overread_feed_messages",  # messages of HL7 version 2 that were taken, by kind
+    "overread_orders",  # orders, by peer
+    "overread_order_questions",  # studies whose order somebody is asked for, by state
+    "overread_patient_merges",  # numbers of patients that gave way to others, by peer
     "overread_expired_total",  # files that retention removed, by kind
     "overread_housekeeping_faults",  # what the last daily work found, by work
     "overread_housekeeping_finished_seconds",  # when it was done, by work

@@ -1,9 +1,11 @@
 """The peers that several tests share, each started once and emptied for every test that asks for it."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Generator, Iterator
 
 import pytest
 
+from tests.patients import named
 from tests.peers.orthanc import Orthanc, running_orthanc
 from tests.peers.receiver import Receiver, running_receiver
 from tests.peers.sekmet import Sekmet, running_sekmet
@@ -13,6 +15,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take long, so that none of them is still running alone at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+LOG_LINE = re.compile(r"^(\{.*\}|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[.*)$", re.MULTILINE)
+"""As `node.telemetry` writes in a role's process, and structlog where it was not set up."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a test fail whose logs name a patient, whatever else it is about."""
+    report = yield
+    # where telemetry was not set up, an error stands there whole; a role's process writes its type and frames
+    lines = [
+        line.partition(" exc=")[0] for _, text in report.sections for line in LOG_LINE.findall(text)
+    ]
+    found = named("\n".join(lines))
+    if found and report.passed:
+        report.outcome = "failed"
+        report.longrepr = f"a log names a patient: {', '.join(found)}"
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,7 @@ class Unframer:
 
     largest: int = LARGEST_MESSAGE
     _held: bytearray = field(default_factory=bytearray)
+    _searched: int = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Take what has arrived, and yield the messages that are whole by now.
@@ -54,13 +55,16 @@ class Unframer:
         while self._held:
             if self._held[:1] != START:
                 raise FramingError(f"a block begins with byte {self._held[0]:02X}, not with 0B")
-            end = self._held.find(END)
+            # from where the last search stopped: a message of single bytes is not searched over and over
+            end = self._held.find(END, max(0, self._searched - 1))
+            self._searched = len(self._held)
             if max(end, len(self._held) if end < 0 else 0) > self.largest:
                 raise FramingError(f"a message has more than {self.largest} bytes")
             if end < 0:
                 return
             message = bytes(self._held[1:end])
             del self._held[: end + len(END)]
+            self._searched = 0
             yield message
 
     @property

@@ -4,6 +4,7 @@ The only place that constructs adapters. Imports stand inside the functions, so 
 nothing of the others': a listener knows neither torch nor FHIR.
 """
 
+from node.bootstrap.feed import feed_server
 from node.bootstrap.intake import listener
 from node.bootstrap.introduction import key_sets
 from node.bootstrap.keeping import Keeping, Nights, keeper
@@ -20,6 +21,7 @@ from node.bootstrap.state import (
     viewing,
 )
 from node.bootstrap.step import Step
+from node.bootstrap.trying import trials
 from node.bootstrap.work import analyser, deliverer
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "database",
     "deliverer",
     "dicom_peer",
+    "feed_server",
     "fhir_client",
     "files",
     "keeper",
@@ -45,5 +48,6 @@ __all__ = [
     "retention_store",
     "retractions",
     "routes",
+    "trials",
     "viewing",
 ]

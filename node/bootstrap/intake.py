@@ -1,14 +1,14 @@
 """The listener: the Storage SCP and what it offers besides."""
 
-import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
 from node.bootstrap.confirming import commitment_reports
 from node.bootstrap.headers import header_reader
 from node.bootstrap.state import database, make_durable
+from node.bootstrap.tls import tls_context
 from node.errors import SettingsInvalid
-from node.settings import Settings, TlsTable
+from node.settings import Settings
 from node.telemetry import log
 
 if TYPE_CHECKING:
@@ -88,25 +88,11 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
         maximum_associations=share,
         idle_timeout_s=table.idle_timeout_s,
         handshake_timeout_s=table.handshake_timeout_s,
-        tls_context=_tls(table.tls),
+        tls_context=tls_context("listener.tls", table.tls),
         sop_classes=table.sop_classes,
     )
     services = _services(settings, peers)
     return Listener(settings.node.ae_title, endpoint, admission, handlers, services)
-
-
-def _tls(table: TlsTable | None) -> Callable[[], ssl.SSLContext | None]:
-    from node.dicom.tls import Certificates, ReloadingContext
-
-    if table is None:
-        return lambda: None
-    certificates = Certificates(
-        certificate=table.certificate, key=table.key, authorities=table.authorities
-    )
-    try:
-        return ReloadingContext(certificates)
-    except OSError as error:
-        raise SettingsInvalid((f"listener.tls: {error}",)) from error
 
 
 def _services(settings: Settings, peers: Mapping[str, str]) -> "list[Service]":

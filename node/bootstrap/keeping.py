@@ -3,12 +3,13 @@
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from node.bootstrap.archives import archives
 from node.bootstrap.confirming import confirmers
 from node.bootstrap.models import routes
+from node.bootstrap.orders import Ordering, ordering
 from node.bootstrap.reach import dicom_peer, record, source_of
 from node.bootstrap.state import database, files
 from node.bootstrap.step import Step
@@ -49,7 +50,7 @@ class Nights:
     expirable, policy
         What may be deleted.
     prune
-        Forgets old lists of what peers have made; returns how many lines.
+        Forgets old lists, messages and orders; returns how many lines.
     ledger_at, retention_at
         When.
     """
@@ -82,6 +83,7 @@ class Keeping:
     frames: "FrameLook"
     archives: "Sequence[Archive]" = ()
     confirmers: Sequence[Step] = ()
+    ordering: Ordering = field(default_factory=Ordering)
 
 
 def keeper(settings: Settings) -> Keeping:
@@ -120,6 +122,7 @@ def keeper(settings: Settings) -> Keeping:
         frames=FrameLook(intake, lambda path: frames_of(root / path)),
         archives=archives(settings, opened),
         confirmers=confirmers(settings, opened),
+        ordering=ordering(settings, opened),
         nights=_nights(settings, opened),
     )
 
@@ -188,13 +191,17 @@ def _nights(settings: Settings, opened: "Database") -> Nights:
 def _pruner(settings: Settings, opened: "Database") -> Callable[[], int]:
     from node.core.retention import DAY_S
     from node.store.announcements import AnnouncementStore
+    from node.store.feed import FeedStore
 
     days = settings.retention.announcements_keep_days
-    if days is None:
-        return lambda: 0
-    keep_s = days * DAY_S
-    announcements = AnnouncementStore(opened)
-    return lambda: announcements.prune(keep_s)
+    announcements, feed = AnnouncementStore(opened), FeedStore(opened, {})
+    messages_s, orders_s = settings.hl7.keep_days * DAY_S, settings.orders.keep_days * DAY_S
+
+    def prune() -> int:
+        lists = 0 if days is None else announcements.prune(days * DAY_S)
+        return lists + feed.prune(messages_s, orders_s)
+
+    return prune
 
 
 def _record_for(settings: Settings) -> "Callable[[Claim], Record | None]":

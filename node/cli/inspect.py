@@ -26,7 +26,6 @@ def register(app: typer.Typer) -> None:
         commitments,
         explain,
         retry,
-        check,
     ):
         app.command()(command)
 
@@ -112,24 +111,6 @@ def retry(
         err.print(f"{parked} is not a parked delivery, withdrawal or commitment")
         raise typer.Exit(1)
     out.print(f"{parked} is owed again")
-
-
-def check(config: Config = CONFIG) -> None:
-    """Try the configuration, the models, Triton and every peer.
-
-    Raises
-    ------
-    typer.Exit
-        Something is wrong (exit code 1).
-    """
-    from node.cli.check import run
-
-    faults = 0
-    for name, fault in run(load(config)):
-        out.print(f"[green]ok[/]    {name}" if fault is None else f"[red]fault[/] {name}: {fault}")
-        faults += fault is not None
-    if faults:
-        raise typer.Exit(1)
 
 
 def _story(overview: Overview, uid: str) -> dict[str, Any]:

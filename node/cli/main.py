@@ -2,11 +2,11 @@
 
 import sys
 
-from node.cli import demo, fhir, inspect, ledger, life, models, retention, roles, rules
+from node.cli import check, demo, fhir, inspect, ledger, life, models, retention, roles, rules
 from node.cli.app import app, err
 from node.errors import NodeError, SettingsInvalid
 
-for _module in (roles, inspect, life, ledger, retention, rules, models, fhir, demo):
+for _module in (roles, check, inspect, life, ledger, retention, rules, models, fhir, demo):
     _module.register(app)
 
 

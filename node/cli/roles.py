@@ -21,7 +21,7 @@ WAKE_S = 0.5
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (serve, listener, keeper, worker, web, triton):
+    for command in (serve, listener, keeper, worker, web, hl7, triton):
         app.command()(command)
 
 
@@ -129,6 +129,24 @@ def web(config: Config = CONFIG) -> None:
     settings = load(config)
     begin("web")
     run(bootstrap.viewing(settings), settings.web)
+
+
+def hl7(config: Config = CONFIG) -> None:
+    """Receive orders and merges of patients as messages of HL7 version 2."""
+    from node import bootstrap
+
+    settings = load(config)
+    begin("hl7")
+    table = settings.hl7
+    server = bootstrap.feed_server(settings)
+    ended = threading.Event()
+    _on_term(ended.set)
+    server.start(socket.create_server((table.host, table.port)))
+    log("hl7 starts", port=table.port)
+    while not ended.wait(WAKE_S):
+        pass
+    server.drain()
+    log("hl7 drained")
 
 
 def triton(config: Config = CONFIG) -> None:

@@ -54,6 +54,8 @@ def roles(settings: Settings) -> list[Role]:
         ("worker", "--queue", "deliver"),
         ("web",),
     ]
+    if settings.hl7.enabled:
+        named.append(("hl7",))
     if settings.inference.server == "triton" and _triton_is_ours(settings):
         named.insert(0, ("triton",))
     return [Role(arguments=arguments) for arguments in named]

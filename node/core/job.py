@@ -4,7 +4,7 @@ The words are those of the Unified Procedure Step (PS3.4 CC.1.1).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -183,6 +183,9 @@ class Claim:
         How many results there are already of the same series from the same model.
     earlier
         The reports of the one that is current, in each of its forms.
+    order
+        What the study's order says (`placer_order_number`, `filler_order_number`, `urgency`, `reason`); empty
+        when none is known.
     """
 
     job_id: str
@@ -202,6 +205,7 @@ class Claim:
     evidence: Mapping[str, Any]
     destinations: tuple[str, ...]
     earlier: tuple[EarlierReport, ...] = ()
+    order: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

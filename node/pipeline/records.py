@@ -13,6 +13,7 @@ from integrations.report import (
     Quantity,
     Report,
     ReportedFinding,
+    ReportedOrder,
     ReportedSeries,
     Score,
     StudyIdentity,
@@ -48,6 +49,7 @@ def from_record(record: Mapping[str, Any]) -> Report:
         conclusion=record["conclusion"],
         predecessors=tuple(record.get("predecessors", ())),
         page=Path(record["page"]) if record.get("page") else None,
+        order=ReportedOrder(**record["order"]) if record.get("order") else None,
     )
 
 

@@ -20,6 +20,7 @@ from integrations.report import (
     Model,
     PatientIdentity,
     Report,
+    ReportedOrder,
     ReportedSeries,
     StudyIdentity,
     UsedValue,
@@ -215,6 +216,17 @@ def report(
         issued=issued,
         conclusion=conclusion(result),
         predecessors=tuple(one.sop_instance_uid for one in claim.earlier),
+        order=_order(claim.order),
+    )
+
+
+def _order(said: Mapping[str, str]) -> ReportedOrder | None:
+    if not said:
+        return None
+    return ReportedOrder(
+        placer_order_number=said["placer_order_number"],
+        filler_order_number=said["filler_order_number"],
+        reason=said["reason"],
     )
 
 

@@ -6,6 +6,7 @@ Environment variables override single values: ``OVERREAD_NODE__DATA=/srv/overrea
 
 from node.settings.auth import AuthTable, ClientTlsTable
 from node.settings.file import load
+from node.settings.orders import FeedTable, Hl7Table, OrdersTable
 from node.settings.pacs import PeerCommitmentTable, PeerTlsTable
 from node.settings.peers import DicomwebTable, FhirTable, OrthancTable, Peer
 from node.settings.profiles import ProfileTable
@@ -29,11 +30,14 @@ __all__ = [
     "CommitmentTable",
     "DicomwebTable",
     "ExcludeTable",
+    "FeedTable",
     "FhirTable",
+    "Hl7Table",
     "InferenceTable",
     "LedgerTable",
     "ListenerTable",
     "NodeTable",
+    "OrdersTable",
     "OrthancTable",
     "Peer",
     "PeerCommitmentTable",

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from node.core.completeness import QuietTimes
 from node.settings.auth import AuthTable, ClientTlsTable
 from node.settings.kinds import AeTitle, CountName, Network, Port, Role, Seconds, Table, TimeZone
+from node.settings.orders import FeedTable
 from node.settings.pacs import PeerCommitmentTable, PeerTlsTable
 from node.settings.secrets import TokenTable
 
@@ -121,6 +122,9 @@ class Peer(Table):
     tls: PeerTlsTable | None = Field(
         None, description="DICOM TLS on the associations that we open; none without."
     )
+    feed: FeedTable | None = Field(
+        None, description="How its messages of HL7 version 2 name it, for the role `orders`."
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> "Peer":
@@ -130,6 +134,12 @@ class Peer(Table):
             raise ValueError("a peer with the role source needs ae_title")
         if "archive" in self.roles and not (self.ae_title and self.host and self.port):
             raise ValueError("a peer with the role archive needs ae_title, host and port")
+        if "orders" in self.roles and not (
+            self.feed or self.fhir or (self.ae_title and self.host and self.port)
+        ):
+            raise ValueError(
+                "a peer with the role orders needs feed, fhir.url, or ae_title, host and port"
+            )
         if self.dicomweb is not None and "archive" not in self.roles:
             raise ValueError("dicomweb is asked of a peer with the role archive")
         if "archive" not in self.roles and (self.profile or self.withdrawal != "none"):

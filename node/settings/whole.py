@@ -11,6 +11,7 @@ from node.core.counts import STANDARD_COUNTS
 from node.core.retention import Policy
 from node.core.routing import Rule
 from node.settings.kinds import Table
+from node.settings.orders import Hl7Table, OrdersTable
 from node.settings.peers import Peer
 from node.settings.profiles import ProfileTable, chain, resolved
 from node.settings.rules import ExcludeTable, RuleTable
@@ -37,6 +38,8 @@ class Settings(Table):
     commitment: CommitmentTable = CommitmentTable()
     ledger: LedgerTable = LedgerTable()
     retention: RetentionTable = RetentionTable()
+    hl7: Hl7Table = Hl7Table()
+    orders: OrdersTable = OrdersTable()
     peer: tuple[Peer, ...] = ()
     rule: tuple[RuleTable, ...] = ()
     exclude: ExcludeTable = ExcludeTable()
@@ -63,6 +66,28 @@ class Settings(Table):
             for peer in self.peer
             if peer.archive is not None and peer.archive not in archives
         ]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    @model_validator(mode="after")
+    def _orders_agree(self) -> "Settings":
+        faults = []
+        asked = next((peer for peer in self.peer if peer.name == self.orders.peer), None)
+        senders = [(p.feed.application, p.feed.facility) for p in self.peer if p.feed]
+        if self.hl7.enabled and not senders:
+            faults.append("hl7: nobody may send: give a peer with the role orders a feed")
+        if len(set(senders)) < len(senders):
+            faults.append("peer: feed: two peers have one application and facility")
+        match self.orders.source:
+            case "hl7" if not self.hl7.enabled:
+                faults.append('orders: source = "hl7" needs hl7.enabled')
+            case "fhir" if asked is None or asked.fhir is None:
+                faults.append('orders: source = "fhir" needs peer, one with fhir.url')
+            case "worklist" if asked is None or not (asked.ae_title and asked.host and asked.port):
+                faults.append(
+                    'orders: source = "worklist" needs peer, one with ae_title, host and port'
+                )
         if faults:
             raise ValueError("; ".join(faults))
         return self

@@ -25,6 +25,7 @@ from node.store import schema
 from node.store.corrections import correct
 from node.store.events import tell
 from node.store.evidence import fetched
+from node.store.subjects import NEW_SUBJECT, subject_of
 
 KEPT_KEYWORDS = (*GEOMETRY_KEYWORDS, *GROUP_KEYWORDS, *COUNT_KEYWORDS, "EchoTime")
 """What is kept of each instance: where it lies, what tells it apart, how many there should be."""
@@ -149,6 +150,7 @@ def _touch_studies(connection: Connection, now: float, fresh: Sequence[Received]
     ]
     if opened:
         connection.execute(_NEW_STUDY, [_study(now, one) for one in opened])
+        connection.execute(NEW_SUBJECT, [subject_of(one) for one in opened])
         for one in opened:
             uid = one.header.study_instance_uid
             tell(connection, now, uid, "first instance", f"from {one.peer}")

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Row, func, select
 from node.core.form import EarlierReport
 from node.core.job import Claim, JobState, ResultInstance, ResultState
 from node.store import schema
+from node.store.ordered import order_of
 
 REPORT = "SR"
 """Kind of the object that names its predecessors."""
@@ -78,6 +79,7 @@ def claim_of(connection: Connection, row: Row[Any], transaction_uid: str, attemp
         evidence=row.evidence,
         destinations=tuple(row.destinations),
         earlier=_earlier(connection, row),
+        order=order_of(connection, row.study_instance_uid),
     )
 
 

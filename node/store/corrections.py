@@ -12,6 +12,7 @@ from node.store import schema
 from node.store.events import tell
 from node.store.overtaken import OVERTAKEN
 from node.store.recall import recall, recalled
+from node.store.subjects import change_subject
 
 
 def correct(connection: Connection, now: float, received: Received) -> None:
@@ -51,6 +52,7 @@ def correct(connection: Connection, now: float, received: Received) -> None:
         .where(study.c.study_instance_uid == header.study_instance_uid)
         .values(identity=header.identity, last_at=now)
     )
+    change_subject(connection, received)
 
 
 def in_question(connection: Connection, request: JobRequest) -> JobRequest | None:

@@ -6,6 +6,7 @@ from node.core.job import JobRequest, JobState, Readiness
 from node.store import schema
 from node.store.deadlines import deadline_at
 from node.store.events import tell
+from node.store.ordered import worth_of
 
 JOB = schema.job
 DETAIL = 1024
@@ -25,7 +26,8 @@ def create(connection: Connection, now: float, request: JobRequest) -> None:
             rule=request.rule,
             digest=request.digest,
             request=request.request,
-            priority=request.priority,
+            # an order that came before the images raises what a rule asks, and never lowers it
+            priority=max(request.priority, worth_of(connection, request.study_instance_uid)),
             destinations=list(request.destinations),
             evidence=dict(request.evidence),
             state=JobState.CANCELED if request.canceled else JobState.SCHEDULED,

@@ -198,6 +198,10 @@ class Overview:
             "confirmations": schema.confirmation.c.state,
             "commitments": schema.commitment.c.state,
             "expired": schema.tombstone.c.kind,
+            "messages": schema.feed_message.c.kind,
+            "orders": schema.imaging_order.c.peer,
+            "questions": schema.order_question.c.state,
+            "merges": schema.patient_merge.c.peer,
         }
         with self._database.reading() as (connection, _):
             found = {name: _counted(connection, column) for name, column in tables.items()}

@@ -301,6 +301,96 @@ expectation = Table(
 )
 """Studies that a rule with a deadline waits for: ``OPEN``, then ``MET``, ``MISSED`` or ``DROPPED``."""
 
+study_subject = Table(
+    "study_subject",
+    metadata,
+    Column("study_instance_uid", Uid, ForeignKey("study.study_instance_uid"), primary_key=True),
+    Column("peer", String(64), nullable=False),
+    Column("patient_id", String(64), nullable=False),
+    Column("issuer", String(64), nullable=False),
+    Column("accession_number", String(16), nullable=False),
+    Column("matched_at", Double),
+    Column("questioned_at", Double),
+    Index(None, "accession_number"),
+    Index(None, "patient_id"),
+    Index(None, "matched_at"),
+)
+"""Whose study it is, in columns that can be searched; the study's `identity` is what counts.
+
+`matched_at` is when an order was looked for; NULL: it is to be. `questioned_at` is when somebody last said
+that the patient's number or data are others.
+"""
+
+imaging_order = Table(
+    "imaging_order",
+    metadata,
+    Column("order_id", Key, primary_key=True),
+    Column("peer", String(64), nullable=False),
+    Column("accession_number", String(255), nullable=False),
+    Column("patient", JSON, nullable=False),
+    Column("placer_order_number", String(255), nullable=False),
+    Column("filler_order_number", String(255), nullable=False),
+    Column("urgency", String(16), nullable=False),
+    Column("reason", String(1024), nullable=False),
+    Column("active", Integer, nullable=False),
+    Column("at", Double, nullable=False),
+    Index(None, "accession_number"),
+    Index(None, "at"),
+)
+"""What was ordered, as it was told last; `patient` is pairs of Patient ID and issuer."""
+
+study_order = Table(
+    "study_order",
+    metadata,
+    Column("study_instance_uid", Uid, ForeignKey("study.study_instance_uid"), primary_key=True),
+    Column("order_id", Key, ForeignKey("imaging_order.order_id"), nullable=False),
+    Index(None, "order_id"),
+)
+"""The order that a study was made by."""
+
+order_question = Table(
+    "order_question",
+    metadata,
+    Column("study_instance_uid", Uid, ForeignKey("study.study_instance_uid"), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(64)),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Double, nullable=False),
+    Column("until", Double, nullable=False),
+    Index(None, "state", "due_at"),
+)
+"""Studies whose order somebody is asked for: OWED, then ANSWERED or GIVEN UP."""
+
+patient_merge = Table(
+    "patient_merge",
+    metadata,
+    Column("line", Integer, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("peer", String(64), nullable=False),
+    Column("prior_id", String(64), nullable=False),
+    Column("prior_issuer", String(64), nullable=False),
+    Column("surviving_id", String(64), nullable=False),
+    Column("surviving_issuer", String(64), nullable=False),
+    Column("birth_date", String(8), nullable=False),
+    Column("sex", String(1), nullable=False),
+    UniqueConstraint("prior_id", "prior_issuer"),
+    Index(None, "surviving_id", "surviving_issuer"),
+)
+"""Numbers of patients that gave way to others; a chain of them is followed to its end."""
+
+feed_message = Table(
+    "feed_message",
+    metadata,
+    Column("peer", String(64), primary_key=True),
+    Column("control_id", String(199), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("answer", String(2048), nullable=False),
+    Column("at", Double, nullable=False),
+    Index(None, "at"),
+)
+"""Messages of HL7 version 2 that were taken, and what they were answered."""
+
 role_lease = Table(
     "role_lease",
     metadata,

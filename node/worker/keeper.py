@@ -30,6 +30,7 @@ SWEEP_S = 1.0
 REPORT_S = 0.5
 ASK_S = 0.5
 CONFIRM_S = 0.5
+ORDER_S = 0.5
 HOLD_S = 1.0
 LOOK_S = 20.0
 """How often the keeper looks whether the day's work is due."""
@@ -62,7 +63,8 @@ class Keeper:
         """Keep until `stop`; False when it ended by a bug, and the process should be started again.
 
         Preparation has a thread of its own, so that a slow EHR delays nobody else; so have the reports of
-        Storage Commitment, whose peers answer when they like, and each archive that is asked, or confirms.
+        Storage Commitment, whose peers answer when they like, each archive that is asked, or confirms, and who
+        is asked for orders.
         """
         works: tuple[Callable[[], None], ...] = (
             self._hold,
@@ -71,6 +73,7 @@ class Keeper:
             lambda: self._repeat(self._report_commitment, REPORT_S),
             *(partial(self._ask, archive) for archive in self._keeping.archives),
             *(partial(self._confirm, step) for step in self._keeping.confirmers),
+            *(partial(self._repeat, work, ORDER_S) for work in self._keeping.ordering.works),
             lambda: self._repeat(self._night.look, LOOK_S),
         )
         threads = [threading.Thread(target=self._guard, args=(work,)) for work in works]

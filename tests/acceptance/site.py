@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from tests import patients
 from tests.peers import free_port, wait_for
 from tests.peers.sekmet import MRN_SYSTEM
 
@@ -193,6 +194,13 @@ class Site:
         self.open_gate()
         end(self.processes)
 
+    def require_no_patient_in_logs(self) -> None:
+        """Look through every log that was written here for whatever the node knows of its patients."""
+        known = patients.of_database(self.data / "overread.db")
+        for log in (*self.folder.glob("*.log"), *self.data.rglob("*.log")):
+            found = patients.named(log.read_text(encoding="utf-8", errors="replace"), known)
+            assert not found, f"{log} names a patient: {', '.join(found)}"
+
 
 def end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     """Let processes drain, and wait for them."""
@@ -237,7 +245,7 @@ class Plan:
 
 @contextlib.contextmanager
 def running_site(folder: Path, plan: Plan) -> Iterator[Site]:
-    """Write a configuration; processes that are started are ended again."""
+    """Write a configuration; processes that are started are ended again, and their logs may name no patient."""
     folder.mkdir(parents=True, exist_ok=True)
     site = Site(folder=folder, port=free_port(), web_port=free_port())
     site.gate.mkdir(exist_ok=True)
@@ -246,6 +254,7 @@ def running_site(folder: Path, plan: Plan) -> Iterator[Site]:
         yield site
     finally:
         site.stop()
+    site.require_no_patient_in_logs()
 
 
 def peer_source(*, results_to: Sequence[str], **more: Any) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from node.dicom.handlers import Handlers, Taking
 from node.dicom.listener import Endpoint, Listener, open_port
 from node.dicom.tls import Certificates, ReloadingContext
 from tests.peers import program, wait_for
+from tests.peers.certificates import Authority
 from tests.unit.node.dicom.test_admission import Room
 from tests.unit.node.samples import MemoryFile
 
@@ -285,30 +286,6 @@ def test_a_user_identity_opens_and_closes_nothing(served: Served) -> None:
 
 
 # ------------------------------------------------------------------------------ TLS
-@dataclass
-class Authority:
-    """A certificate authority in a folder, by openssl."""
-
-    folder: Path
-
-    def openssl(self, *arguments: str) -> None:
-        subprocess.run(
-            ["openssl", *arguments], check=True, capture_output=True, cwd=self.folder, timeout=60
-        )
-
-    def issue(self, name: str, *, by: str = "ca", days: int = 2) -> Path:
-        """Issue a certificate; return its PEM, beside which lies ``<name>.key``."""
-        new = ("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key")
-        self.openssl(*new, "-subj", f"/CN={name}", "-out", f"{name}.csr")
-        sign = ("x509", "-req", "-in", f"{name}.csr", "-CA", f"{by}.pem", "-CAkey", f"{by}.key")
-        self.openssl(*sign, "-CAcreateserial", "-days", str(days), "-out", f"{name}.pem")
-        return self.folder / f"{name}.pem"
-
-    def found(self, name: str) -> None:
-        new = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key")
-        self.openssl(*new, "-subj", f"/CN={name}", "-days", "2", "-out", f"{name}.pem")
-
-
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     made = Authority(tmp_path_factory.mktemp("certificates"))

@@ -4,11 +4,12 @@ The programs are called by full path: pynetdicom puts a `storescu` of its own in
 """
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.peers import program
+from tests.peers import program, wait_for
 
 _PROPOSE = {
     "1.2.840.10008.1.2": "-xi",
@@ -78,6 +79,28 @@ def echoscu(*, port: int, called: str = "OVERREAD", calling: str = "MODALITY") -
     """Ask for an echo."""
     command = [str(program("echoscu", "dcmtk")), "-aet", calling, "-aec", called]
     return _run([*command, "127.0.0.1", str(port)], 30)
+
+
+@contextmanager
+def serving(command: Sequence[str], folder: Path, *, ae_title: str, port: int) -> Iterator[None]:
+    """Run a server of DCMTK's while the block runs, from when it answers an echo; `folder` has its log."""
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            wait_for(
+                lambda: (
+                    process.poll() is not None
+                    or echoscu(port=port, called=ae_title).returncode == 0
+                ),
+                timeout_s=30,
+                what=f"{ae_title} to answer",
+            )
+            assert process.poll() is None, log.read_text()
+            yield
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
 
 
 def compress_jpegls(source: Path, target: Path) -> None:

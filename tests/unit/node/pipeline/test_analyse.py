@@ -11,6 +11,7 @@ from inference.results.objects import Equipment
 from inference.results.profile import PROFILES
 from inference.selection import Selection
 from inference.testing import ThresholdServer
+from integrations.report import ReportedOrder
 from node.clock import SetClock
 from node.core.form import EarlierReport, Wish
 from node.core.job import Claim
@@ -139,6 +140,18 @@ def test_a_report_names_those_that_it_takes_the_place_of(
     run(jobs, files, bench(brain_card))
     assert jobs.published is not None
     assert from_record(jobs.published.report).predecessors == ("2.25.77",)
+
+
+def test_a_report_names_the_order_of_its_study(
+    files: MemoryFiles, ball: Claim, brain_card: Card
+) -> None:
+    numbers = {"placer_order_number": "P1", "filler_order_number": "F1"}
+    said = {**numbers, "urgency": "STAT", "reason": "Fall"}
+    jobs = MemoryJobs(owed=[replace(ball, order=said)])
+    assert run(jobs, files, bench(brain_card))
+    assert jobs.published is not None
+    order = from_record(jobs.published.report).order
+    assert order == ReportedOrder(**numbers, reason="Fall")
 
 
 def test_a_revision_has_series_of_its_own(

@@ -13,6 +13,7 @@ from integrations.report import (
     Quantity,
     Report,
     ReportedFinding,
+    ReportedOrder,
     ReportedSeries,
     Score,
     UsedValue,
@@ -118,6 +119,14 @@ class Chance:
             conclusion=self.text(),
             predecessors=self.some(self.text),
             page=self.random.choice([None, Path("results/2.25.1/key-slices.pdf")]),
+            order=self.random.choice([None, self.order()]),
+        )
+
+    def order(self) -> ReportedOrder:
+        return ReportedOrder(
+            placer_order_number=self.text(),
+            filler_order_number=self.text(),
+            reason=self.text(),
         )
 
 

@@ -213,6 +213,10 @@ def test_every_metric_of_the_closed_list_is_exposed() -> None:
         "expired",
         "faults",
         "finished",
+        "messages",
+        "orders",
+        "questions",
+        "merges",
     )
     text = exposition({table: {"x": 1} for table in tables})
     named = {line.split("{")[0] for line in text.splitlines() if not line.startswith("#")}

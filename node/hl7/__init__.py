@@ -1,0 +1,1 @@
+"""The role that receives orders and merges: messages of HL7 version 2 over MLLP."""
