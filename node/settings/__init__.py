@@ -4,6 +4,7 @@ Environment variables override single values: ``OVERREAD_NODE__DATA=/srv/overrea
 ``[node]``. Secrets are named by the environment variable that holds them and never stand in the file.
 """
 
+from node.settings.delivery import DeliveryTable
 from node.settings.file import load
 from node.settings.peers import DicomwebTable, FhirTable, OrthancTable, Peer
 from node.settings.profiles import ProfileTable
@@ -23,6 +24,7 @@ from node.settings.whole import Settings
 
 __all__ = [
     "CommitmentTable",
+    "DeliveryTable",
     "DicomwebTable",
     "ExcludeTable",
     "FhirTable",

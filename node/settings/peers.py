@@ -1,11 +1,14 @@
 """The systems that the node speaks with: ``[[peer]]``."""
 
 from ipaddress import ip_network
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from inference.selection import Selection
 from node.core.completeness import QuietTimes
+from node.core.lane import Lane
+from node.settings.delivery import DeliveryTable, criteria
 from node.settings.kinds import AeTitle, CountName, Network, Port, Role, Seconds, Table, TimeZone
 
 
@@ -93,6 +96,12 @@ class Peer(Table):
         "none", description="How results are taken back from an archive."
     )
     priority: int = Field(0, description="How urgent its studies are; higher is more urgent.")
+    delivery: DeliveryTable | None = Field(
+        None, description="How results are brought to it, a table of its own."
+    )
+    takes: tuple[dict[str, Any], ...] = Field(
+        (), description="Which results it gets, as criteria; one of them suffices."
+    )
     fhir: FhirTable | None = Field(None, description="Its FHIR endpoint, for the role `ehr`.")
     dicomweb: DicomwebTable | None = Field(
         None, description="Its DICOMweb service, asked instead of C-FIND what it holds."
@@ -113,6 +122,9 @@ class Peer(Table):
             raise ValueError("dicomweb is asked of a peer with the role archive")
         if "archive" not in self.roles and (self.profile or self.withdrawal != "none"):
             raise ValueError("profile and withdrawal are for a peer with the role archive")
+        criteria(self.takes)
+        if self.takes and not self.roles & {"archive", "ehr"}:
+            raise ValueError("takes is for a peer with the role archive or ehr")
         if (self.withdrawal == "delete") != (self.orthanc is not None):
             raise ValueError('withdrawal = "delete" and orthanc.url go together')
         return self
@@ -126,6 +138,16 @@ class Peer(Table):
             return (ip_network(self.host),)
         except ValueError:  # a name: who answers to it may change, and asking would delay everybody
             return ()
+
+    @property
+    def lane(self) -> Lane:
+        """How results are brought to it, as the core knows it."""
+        return (self.delivery or DeliveryTable()).lane(self.name)
+
+    @property
+    def criteria(self) -> tuple[Selection, ...]:
+        """Which results it gets, as the core knows them."""
+        return criteria(self.takes)
 
     @property
     def quiet(self) -> QuietTimes:

@@ -34,6 +34,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[ledger]": settings.LedgerTable,
     "[retention]": settings.RetentionTable,
     "[[peer]]": settings.Peer,
+    "[peer.delivery]": settings.DeliveryTable,
     "[peer.fhir]": settings.FhirTable,
     "[peer.dicomweb]": settings.DicomwebTable,
     "[peer.orthanc]": settings.OrthancTable,
@@ -79,6 +80,7 @@ def test_no_table_of_the_configuration_is_left_out() -> None:
     assert names | {
         "[listener.tls]",
         "[[peer]]",
+        "[peer.delivery]",
         "[peer.fhir]",
         "[peer.dicomweb]",
         "[peer.orthanc]",
