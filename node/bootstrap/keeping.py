@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from node.core.retention import Policy
     from node.core.schedule import Daily
     from node.pipeline.frames import FrameLook
+    from node.pipeline.identify import Verifier
     from node.pipeline.retrieve import Archive, Evidences
     from node.pipeline.routes import Routes
     from node.pipeline.translate import Source
@@ -80,6 +81,7 @@ class Keeping:
     expectations: "ExpectationStore"
     frames: "FrameLook"
     archives: "Sequence[Archive]" = ()
+    verifier: "Verifier | None" = None
 
 
 def keeper(settings: Settings) -> Keeping:
@@ -117,6 +119,7 @@ def keeper(settings: Settings) -> Keeping:
         expectations=ExpectationStore(opened),
         frames=FrameLook(intake, lambda path: frames_of(root / path)),
         archives=archives(settings, opened),
+        verifier=_verifier(settings, opened),
         nights=_nights(settings, opened),
     )
 
@@ -160,6 +163,17 @@ def _commitment_reporter(settings: Settings, opened: "Database") -> Step:
 
     hold_s = settings.commitment.hold_s
     return lambda hold: report_next(commitments, store, report, hold, hold_s)
+
+
+def _verifier(settings: Settings, opened: "Database") -> "Verifier":
+    from node.pipeline.identify import Verifier
+    from node.store.identities import IdentityStore
+
+    return Verifier(
+        identities=IdentityStore(opened),
+        policy=settings.identity.policy,
+        issuer_of=lambda name: settings.peer_named(name).default_issuer,
+    )
 
 
 def _nights(settings: Settings, opened: "Database") -> Nights:

@@ -28,7 +28,8 @@ def analyser(settings: Settings) -> Step:
     from node.store.jobs import JobStore
 
     store, opened = files(settings), database(settings)
-    jobs = JobStore(opened, settings.queue.lease_s)
+    archived = {peer.name for peer in settings.peer if peer.archive is not None}
+    jobs = JobStore(opened, settings.queue.lease_s, archived=archived)
     installed = cards(settings)
     _rehearse(installed, equipment(settings))  # meanwhile the server loads its models
     bench = Bench(

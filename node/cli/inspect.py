@@ -176,6 +176,7 @@ def _story(overview: Overview, uid: str) -> dict[str, Any]:
         "story": overview.story(uid),
         **routing_of(overview, uid),
         "jobs": [{**row, "context": _context(overview, row["job_id"])} for row in found],
+        "identity": overview.identity_checks(uid),
         "results": overview.results(uid),
         "deliveries": overview.deliveries(uid),
         "withdrawals": overview.withdrawals(uid),
@@ -208,6 +209,10 @@ def _print_job(job: Row) -> None:
 
 
 def _print_results(story: Mapping[str, Any]) -> None:
+    for check in story["identity"]:
+        words = ": ".join(filter(None, (check["reason"], check["detail"])))
+        told = f"  identity before sending, {check['model']}: {check['state']}"
+        out.print(f"{told} ({words})" if words else told, highlight=False, markup=False)
     for result in story["results"]:
         key = result["result_set_id"]
         takers = [one["destination"] for one in story["deliveries"] if one["result_set_id"] == key]

@@ -6,6 +6,7 @@ Environment variables override single values: ``OVERREAD_NODE__DATA=/srv/overrea
 
 from node.settings.delivery import DeliveryTable
 from node.settings.file import load
+from node.settings.identity import IdentityTable
 from node.settings.peers import DicomwebTable, FhirTable, OrthancTable, Peer
 from node.settings.profiles import ProfileTable
 from node.settings.rules import ExcludeTable, RuleTable
@@ -28,6 +29,7 @@ __all__ = [
     "DicomwebTable",
     "ExcludeTable",
     "FhirTable",
+    "IdentityTable",
     "InferenceTable",
     "LedgerTable",
     "ListenerTable",

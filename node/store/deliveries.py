@@ -22,6 +22,7 @@ from node.store.circuits import admits, answered, capped, failed
 from node.store.claims import instance_of, same_question
 from node.store.database import Database
 from node.store.events import tell
+from node.store.identities import ask_again
 from node.store.outbox import DELIVER, owed, put, remove
 from node.store.queueing import held_back
 from node.store.takeback import LEFT, begun, take_back_superseded
@@ -259,7 +260,17 @@ class DeliveryStore:
             ).rowcount
             if changed:
                 put(connection, DELIVER, delivery_id, now)
+                ask_again(connection, now, _job_of(connection, delivery_id))
             return bool(changed)
+
+
+def _job_of(connection: Connection, delivery_id: str) -> str:
+    result = schema.result_set
+    return str(
+        connection.execute(
+            select(result.c.job_id).join(DELIVERY).where(DELIVERY.c.delivery_id == delivery_id)
+        ).scalar_one()
+    )
 
 
 def park_superseded(connection: Connection, now: float, result_set_ids: Sequence[str]) -> list[str]:

@@ -79,6 +79,16 @@ class Overview:
         with self._database.reading() as (connection, _):
             return destinations(connection)
 
+    def identity_checks(self, study_instance_uid: str) -> list[Row]:
+        """Return whether the archive was asked whose study it is, for each job with a result."""
+        table, job = schema.identity_check, schema.job
+        return self._rows(
+            select(table, job.c.model)
+            .join(job, job.c.job_id == table.c.job_id)
+            .where(job.c.study_instance_uid == study_instance_uid)
+            .order_by(table.c.created_at.desc())
+        )
+
     def dead_letters(self, limit: int = 1000) -> list[Row]:
         """Return the deliveries that somebody has to look at: parked, and still to be sent."""
         rows = self.deliveries(limit=limit, state="PARKED")
@@ -208,6 +218,7 @@ class Overview:
             "results": schema.result_set.c.state,
             "deliveries": schema.delivery.c.state,
             "withdrawals": schema.withdrawal.c.state,
+            "identity": schema.identity_check.c.state,
             "retrievals": schema.retrieval.c.state,
             "outbox": schema.outbox.c.queue,
             "announced": schema.announcement.c.kind,

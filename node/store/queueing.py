@@ -2,12 +2,11 @@
 
 from sqlalchemy import ColumnElement, alias, or_, select
 
+from node.core.identity import CheckState
 from node.core.job import DeliveryState
 from node.store import schema
 
 DELIVERY, RESULT = schema.delivery, schema.result_set
-OWED = "OWED"
-"""State of an identity check that was not made yet."""
 
 
 def held_back() -> ColumnElement[bool]:
@@ -42,6 +41,6 @@ def _unchecked() -> ColumnElement[bool]:
     check = schema.identity_check
     return (
         select(check.c.job_id)
-        .where(check.c.job_id == RESULT.c.job_id, check.c.state == OWED)
+        .where(check.c.job_id == RESULT.c.job_id, check.c.state == CheckState.OWED)
         .exists()
     )

@@ -14,6 +14,7 @@ _SOURCES: tuple[tuple[MetricName, str, str, str], ...] = (
     ("overread_destination_parked", "gauge", "destination_parked", "destination"),
     ("overread_destination_open", "gauge", "destination_open", "destination"),
     ("overread_destination_oldest_seconds", "gauge", "destination_oldest", "destination"),
+    ("overread_identity_checks", "gauge", "identity", "state"),
     ("overread_withdrawals", "gauge", "withdrawals", "state"),
     ("overread_series_excluded", "gauge", "excluded", "reason"),
     ("overread_deadlines_missed_total", "counter", "missed", "reason"),

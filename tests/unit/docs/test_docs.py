@@ -33,6 +33,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[commitment]": settings.CommitmentTable,
     "[ledger]": settings.LedgerTable,
     "[retention]": settings.RetentionTable,
+    "[identity]": settings.IdentityTable,
     "[[peer]]": settings.Peer,
     "[peer.delivery]": settings.DeliveryTable,
     "[peer.fhir]": settings.FhirTable,

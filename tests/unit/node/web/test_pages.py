@@ -203,6 +203,7 @@ def test_every_metric_of_the_closed_list_is_exposed() -> None:
         "destination_parked",
         "destination_open",
         "destination_oldest",
+        "identity",
         "withdrawals",
         "announced",
         "retrievals",
