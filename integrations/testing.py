@@ -35,6 +35,8 @@ class MemoryArchive:
     answers: bool = True
     withdraws: bool = False
     takes: frozenset[tuple[str, str]] | None = None
+    studies: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """Attributes of the studies that it knows, by UID and keyword; a delivered report adds its study's."""
     stored: dict[str, bytes] = field(default_factory=dict)
     """The bytes that it has, by SOP Instance UID."""
     sent: list[str] = field(default_factory=list)
@@ -52,6 +54,21 @@ class MemoryArchive:
         if not self.answers:
             raise Refused("NO-QUERY", "the archive does not answer queries")
         return frozenset(self._series.get((study_instance_uid, series_instance_uid), ()))
+
+    def attributes(
+        self, study_instance_uid: str, keywords: Sequence[str]
+    ) -> Mapping[str, str] | None:
+        """Say attributes of a study by keyword; None when it does not know the study.
+
+        Raises
+        ------
+        Refused
+            It was told not to answer.
+        """
+        if not self.answers:
+            raise Refused("NO-QUERY", "the archive does not answer queries")
+        told = self.studies.get(study_instance_uid)
+        return None if told is None else {key: told[key] for key in keywords if told.get(key)}
 
     def deliver(
         self,
@@ -85,6 +102,7 @@ class MemoryArchive:
                 raise failure
             self.sent.append(uid)
             self.stored[uid] = one.path.read_bytes()
+            self.studies.setdefault(study, _of_study(report))
             self._series.setdefault((study, one.series_instance_uid), set()).add(uid)
             progress(uid, "SENT")
         references = tuple(one.sop_instance_uid for one in instances)
@@ -123,6 +141,18 @@ class MemoryArchive:
         remark = None if there else "nothing stood there"
         references = tuple(one.sop_instance_uid for one in there)
         return Receipt(references=references, confirmed=True, remark=remark)
+
+
+def _of_study(report: Report) -> Mapping[str, str]:
+    patient = report.study.patient
+    return {
+        "PatientID": patient.patient_id,
+        "IssuerOfPatientID": patient.issuer_of_patient_id or "",
+        "PatientName": patient.patient_name,
+        "PatientBirthDate": f"{patient.birth_date:%Y%m%d}" if patient.birth_date else "",
+        "PatientSex": patient.sex or "",
+        "AccessionNumber": report.study.accession_number or "",
+    }
 
 
 def _context(instance: Instance) -> tuple[str, str]:

@@ -32,6 +32,11 @@ MetricName = Literal[
     "overread_jobs",  # jobs by state
     "overread_results",  # result sets by state
     "overread_deliveries",  # deliveries by destination and state
+    "overread_destination_owed",  # deliveries that wait, by destination
+    "overread_destination_parked",  # those that somebody has to look at
+    "overread_destination_open",  # 1 while a destination does not answer, and its circuit is open
+    "overread_destination_oldest_seconds",  # since when the oldest of those that wait is owed
+    "overread_identity_checks",  # whether the archive verified whose study it is, by state
     "overread_withdrawals",  # what destinations are to take back, by state
     "overread_series_excluded",  # series that no rule was asked about, by reason
     "overread_deadlines_missed_total",  # expected studies without a result by their deadline, by reason

@@ -2,14 +2,16 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
+from pydicom.datadict import tag_for_keyword
 
 from integrations.auth import Auth, NoAuth
 from integrations.errors import Refused, Unavailable
+from integrations.pacs.query import only
 
 # httpx logs every URL at INFO and httpcore at DEBUG
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -23,7 +25,10 @@ MOST_PAGES = 200
 LARGEST_ANSWER = 64 << 20
 """Bytes of one answer; a thousand instances with all that an archive may add to each are a few MiB."""
 
+_NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
+"""Of a person's name (PS3.18 F.2.2)."""
 _DICOM_JSON = "application/dicom+json"
+_STUDY_INSTANCE_UID = "0020000D"
 _SOP_INSTANCE_UID = "00080018"
 _SERIES_INSTANCE_UID = "0020000E"
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -92,6 +97,34 @@ class QidoArchiveIndex:
             found |= page
             asked += len(told)
         raise Refused("DICOMWEB-ENDLESS-LIST", f"{self._where}: more than {MOST_PAGES} pages")
+
+    def attributes(
+        self, study_instance_uid: str, keywords: Sequence[str]
+    ) -> Mapping[str, str] | None:
+        """Say attributes of a study by keyword; None when the archive does not know the study.
+
+        Raises
+        ------
+        Unavailable
+            The archive cannot be reached, or cannot answer now.
+        Refused
+            It does not answer this question, not in DICOM JSON, or in several ways.
+        """
+        tags = {keyword: f"{tag_for_keyword(keyword) or 0:08X}" for keyword in keywords}
+        query = httpx.QueryParams({
+            "StudyInstanceUID": study_instance_uid,
+            "includefield": ",".join(tags.values()),
+        })
+        status, _, body = self._ask(f"{self._base_url}/studies?{query}")
+        answers = [] if status == 204 else _decoded(body)
+        if answers is None:
+            raise Refused("DICOMWEB-NOT-JSON", f"{self._where} did not answer in DICOM JSON")
+        told = [
+            {keyword: text for keyword, tag in tags.items() if (text := _text_of(one, tag))}
+            for one in answers
+            if study_instance_uid in _values(one, _STUDY_INSTANCE_UID)
+        ]
+        return only(told, self._where)
 
     def _page(self, url: str, offset: int) -> tuple[list[Any], bool]:
         """Return the entries of one page, and whether the archive says or hints that it has more.
@@ -166,9 +199,28 @@ def _uid_of(one: Any, series_instance_uid: str) -> str | None:
     return next(_values(one, _SOP_INSTANCE_UID), None) if series == series_instance_uid else None
 
 
+def _text_of(one: Any, tag: str) -> str:
+    """Return an attribute as DICOM writes it: several values with backslashes, a name with its groups."""
+    return "\\".join(
+        _name(value) if isinstance(value, dict) else str(value).strip(" \0")
+        for value in _raw(one, tag)
+        if value is not None
+    )
+
+
+def _name(value: Mapping[str, Any]) -> str:
+    groups = (str(value.get(group) or "").strip() for group in _NAME_GROUPS)
+    name = "=".join(groups).rstrip("=")
+    return name if name.strip("^=") else ""
+
+
 def _values(one: Any, tag: str) -> Iterator[str]:
-    attribute = one.get(tag) if isinstance(one, dict) else None
-    values = attribute.get("Value") if isinstance(attribute, dict) else None
-    for value in values if isinstance(values, list) else ():
+    for value in _raw(one, tag):
         if isinstance(value, str):
             yield value.strip(" \0")
+
+
+def _raw(one: Any, tag: str) -> list[Any]:
+    attribute = one.get(tag) if isinstance(one, dict) else None
+    values = attribute.get("Value") if isinstance(attribute, dict) else None
+    return values if isinstance(values, list) else []

@@ -1,5 +1,7 @@
 """What an archive holds, asked by C-FIND (PS3.4 C.4.1)."""
 
+from collections.abc import Iterator, Mapping, Sequence
+
 from pydicom.dataset import Dataset
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as StudyRootFind
@@ -14,8 +16,8 @@ _RESOURCES = 0xA700
 class DicomArchiveIndex:
     """The `ArchiveIndex` of a peer with the Study Root query service.
 
-    Asked at IMAGE level with both unique keys above it (hierarchical search, PS3.4 C.4.1.2.1), and only for
-    UIDs: nothing of a patient crosses the wire.
+    For instances it is asked at IMAGE level with both unique keys above it (hierarchical search, PS3.4
+    C.4.1.2.1), and only for UIDs: then nothing of a patient crosses the wire.
 
     Parameters
     ----------
@@ -36,16 +38,45 @@ class DicomArchiveIndex:
         Refused
             It has no query service, does not know us, or fails the query (``PACS-C001``).
         """
+        asked = _identifier(study_instance_uid, series_instance_uid)
+        return frozenset(
+            str(one.SOPInstanceUID) for one in self._matches(asked) if "SOPInstanceUID" in one
+        )
+
+    def attributes(
+        self, study_instance_uid: str, keywords: Sequence[str]
+    ) -> Mapping[str, str] | None:
+        """Say attributes of a study by keyword, decoded; None when the archive does not know the study.
+
+        Asked at STUDY level by its UID alone: nothing of a patient is in the question.
+
+        Raises
+        ------
+        Unavailable
+            The archive cannot be reached, is out of resources, or broke off its answer.
+        Refused
+            It has no query service, does not know us, fails the query, or answers in several ways.
+        """
+        asked = Dataset()
+        asked.QueryRetrieveLevel = "STUDY"
+        asked.StudyInstanceUID = study_instance_uid
+        for keyword in keywords:
+            setattr(asked, keyword, "")
+        told = [
+            {keyword: text for keyword in keywords if (text := _text(one.get(keyword)))}
+            for one in self._matches(asked)
+            if one.get("StudyInstanceUID") == study_instance_uid
+        ]
+        return only(told, str(self._peer))
+
+    def _matches(self, asked: Dataset) -> Iterator[Dataset]:
         with associated(self._peer, [build_context(StudyRootFind)]) as association:
-            found = set()
-            asked = _identifier(study_instance_uid, series_instance_uid)
             for answer, identifier in association.send_c_find(asked, StudyRootFind):
                 status = status_of(answer, self._peer)
                 if status not in _PENDING:
                     self._check(status)
-                elif identifier is not None and "SOPInstanceUID" in identifier:
-                    found.add(str(identifier.SOPInstanceUID))
-            return frozenset(found)
+                elif identifier is not None:
+                    yield identifier
 
     def _check(self, status: int) -> None:
         if status == _RESOURCES:
@@ -61,3 +92,22 @@ def _identifier(study_instance_uid: str, series_instance_uid: str) -> Dataset:
     asked.SeriesInstanceUID = series_instance_uid
     asked.SOPInstanceUID = ""
     return asked
+
+
+def only(told: Sequence[Mapping[str, str]], who: str) -> Mapping[str, str] | None:
+    """Return the one answer there is, None without any.
+
+    Raises
+    ------
+    Refused
+        There are several that are not the same.
+    """
+    if any(one != told[0] for one in told):
+        raise Refused("ARCHIVE-CONTRADICTS", f"{who} answers for one study in several ways")
+    return told[0] if told else None
+
+
+def _text(value: object) -> str:
+    text = str(value if value is not None else "").strip(" \0")
+    # delimiters without a name between them: characters that the archive's answer has no place for
+    return text if text.strip("^=") else ""

@@ -4,6 +4,7 @@ The only place that constructs adapters. Imports stand inside the functions, so 
 nothing of the others': a listener knows neither torch nor FHIR.
 """
 
+from node.bootstrap.delivering import Delivering, deliverer
 from node.bootstrap.feed import feed_server
 from node.bootstrap.intake import listener
 from node.bootstrap.introduction import key_sets
@@ -12,6 +13,7 @@ from node.bootstrap.models import cards, model_server, routes
 from node.bootstrap.reach import archive_index, dicom_peer, fhir_client, record
 from node.bootstrap.state import (
     Viewing,
+    all_parked,
     database,
     files,
     parked,
@@ -20,15 +22,18 @@ from node.bootstrap.state import (
     retractions,
     viewing,
 )
-from node.bootstrap.step import Step
+from node.bootstrap.step import LaneStep, Step
 from node.bootstrap.trying import trials
-from node.bootstrap.work import analyser, deliverer
+from node.bootstrap.work import analyser
 
 __all__ = [
+    "Delivering",
     "Keeping",
+    "LaneStep",
     "Nights",
     "Step",
     "Viewing",
+    "all_parked",
     "analyser",
     "archive_index",
     "cards",

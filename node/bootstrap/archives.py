@@ -1,5 +1,6 @@
 """The archives that are asked whether a series is whole, and for what is missing of it."""
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -40,11 +41,22 @@ def archives(settings: Settings, opened: "Database") -> "list[Archive]":
                 name=name,
                 sources=frozenset(sources),
                 index=archive_index(settings, peer),
-                retrieve=retrieve,
+                retrieve=_one_at_a_time(retrieve),
                 recover=recover,
             )
         )
     return asked
+
+
+def _one_at_a_time(retrieve: Retrieve) -> Retrieve:
+    """Let the threads that ask an archive fetch from it in turn: what C-GET brings has one owner."""
+    turn = threading.Lock()
+
+    def retrieve_in_turn(study: str, series: str, instances: Sequence[str]) -> None:
+        with turn:
+            retrieve(study, series, instances)
+
+    return retrieve_in_turn
 
 
 def _by_move(settings: Settings, peer: Peer, _: "Database") -> tuple[Retrieve, Callable[[], None]]:

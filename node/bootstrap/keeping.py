@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from node.core.retention import Policy
     from node.core.schedule import Daily
     from node.pipeline.frames import FrameLook
+    from node.pipeline.identify import Verifier
     from node.pipeline.retrieve import Archive, Evidences
     from node.pipeline.routes import Routes
     from node.pipeline.translate import Source
@@ -84,6 +85,7 @@ class Keeping:
     archives: "Sequence[Archive]" = ()
     confirmers: Sequence[Step] = ()
     ordering: Ordering = field(default_factory=Ordering)
+    verifier: "Verifier | None" = None
 
 
 def keeper(settings: Settings) -> Keeping:
@@ -123,6 +125,7 @@ def keeper(settings: Settings) -> Keeping:
         archives=archives(settings, opened),
         confirmers=confirmers(settings, opened),
         ordering=ordering(settings, opened),
+        verifier=_verifier(settings, opened),
         nights=_nights(settings, opened),
     )
 
@@ -166,6 +169,17 @@ def _commitment_reporter(settings: Settings, opened: "Database") -> Step:
 
     hold_s = settings.commitment.hold_s
     return lambda hold: report_next(commitments, store, report, hold, hold_s)
+
+
+def _verifier(settings: Settings, opened: "Database") -> "Verifier":
+    from node.pipeline.identify import Verifier
+    from node.store.identities import IdentityStore
+
+    return Verifier(
+        identities=IdentityStore(opened),
+        policy=settings.identity.policy,
+        issuer_of=lambda name: settings.peer_named(name).default_issuer,
+    )
 
 
 def _nights(settings: Settings, opened: "Database") -> Nights:

@@ -44,6 +44,8 @@ def _outlet(settings: Settings, peer: Peer, opened: "Database") -> "Outlet":
             destination=FhirDestination(fhir_client(peer)),
             record=record(peer),
             withdraws=frozenset({IDENTITY_CORRECTED, RETRACTED}),
+            takes=peer.criteria,
+            backoff=peer.lane.backoff,
         )
     # what is another patient's by now is the archive's to correct, and superseded where it is made anew
     withdraws = frozenset({SUPERSEDED, RETRACTED}) if peer.withdrawal != "none" else frozenset()
@@ -51,6 +53,8 @@ def _outlet(settings: Settings, peer: Peer, opened: "Database") -> "Outlet":
         destination=_archive(settings, peer),
         withdraws=withdraws,
         forms=_other_forms(settings, peer, opened),
+        takes=peer.criteria,
+        backoff=peer.lane.backoff,
     )
 
 

@@ -67,6 +67,13 @@ def parked(settings: Settings) -> "tuple[Callable[[str], bool], ...]":
     return tuple(kind(opened, lease_s).owe_again for kind in kinds)
 
 
+def all_parked(settings: Settings) -> "Callable[[str | None], int]":
+    """Open every parked delivery, for `overread retry --parked`: owes those of a destination, or all."""
+    from node.store.deliveries import DeliveryStore
+
+    return DeliveryStore(database(settings), settings.queue.lease_s).owe_all_again
+
+
 def retractions(settings: Settings) -> "RetractionStore":
     """Open what may be retracted."""
     from node.store.retractions import RetractionStore

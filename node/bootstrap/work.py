@@ -1,11 +1,10 @@
-"""The workers: one analyses, one delivers."""
+"""The worker that analyses."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from node.bootstrap.forms import equipment, workshop
 from node.bootstrap.models import cards, model_server
-from node.bootstrap.outlets import outlets
 from node.bootstrap.state import database, files
 from node.bootstrap.step import Step
 from node.clock import SystemClock
@@ -15,7 +14,6 @@ from node.telemetry import log_failure
 if TYPE_CHECKING:
     from inference.card import Card
     from inference.results.objects import Equipment
-    from node.core.ports import Hold
 
 
 def analyser(settings: Settings) -> Step:
@@ -30,7 +28,8 @@ def analyser(settings: Settings) -> Step:
     from node.store.jobs import JobStore
 
     store, opened = files(settings), database(settings)
-    jobs = JobStore(opened, settings.queue.lease_s)
+    archived = {peer.name for peer in settings.peer if peer.archive is not None}
+    jobs = JobStore(opened, settings.queue.lease_s, archived=archived)
     installed = cards(settings)
     _rehearse(installed, equipment(settings))  # meanwhile the server loads its models
     bench = Bench(
@@ -52,29 +51,3 @@ def _rehearse(installed: "Mapping[str, Card]", maker: "Equipment") -> None:
             rehearse(card, maker)
         except (InferenceError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
             log_failure("analysis not rehearsed", error, model=card.key)
-
-
-def deliverer(settings: Settings) -> Step:
-    """Wire the step that does one withdrawal, or else one delivery.
-
-    Raises
-    ------
-    SettingsInvalid
-        A peer's token is not in the environment.
-    """
-    from node.pipeline.deliver import deliver_next
-    from node.pipeline.withdraw import withdraw_next
-    from node.store.deliveries import DeliveryStore
-    from node.store.withdrawals import WithdrawalStore
-
-    store, opened = files(settings), database(settings)
-    deliveries = DeliveryStore(opened, settings.queue.lease_s)
-    withdrawals = WithdrawalStore(opened, settings.queue.lease_s)
-    takers = outlets(settings, opened)
-    lost_leases = settings.queue.attempts
-
-    def step(hold: "Hold") -> bool:
-        withdrawn = withdraw_next(withdrawals, store, takers, hold, lost_leases)
-        return withdrawn or deliver_next(deliveries, store, takers, hold, lost_leases)
-
-    return step

@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
         studies,
         jobs,
         deliveries,
+        destinations,
         withdrawals,
         commitments,
         explain,
@@ -42,10 +43,32 @@ def jobs(config: Config = CONFIG, as_json: Json = False) -> None:
     _show(_overview(config).jobs(), columns, as_json)
 
 
-def deliveries(config: Config = CONFIG, as_json: Json = False) -> None:
+def deliveries(
+    config: Config = CONFIG,
+    as_json: Json = False,
+    parked: Annotated[
+        bool, typer.Option("--parked", help="Only those that somebody has to look at.")
+    ] = False,
+) -> None:
     """List the newest deliveries with their state and reason."""
     columns = ("delivery_id", "destination", "state", "reason", "attempts", "due_at")
-    _show(_overview(config).deliveries(), columns, as_json)
+    overview = _overview(config)
+    _show(overview.dead_letters() if parked else overview.deliveries(), columns, as_json)
+
+
+def destinations(config: Config = CONFIG, as_json: Json = False) -> None:
+    """List the destinations: whether each answers, what waits for it, what is parked."""
+    columns = (
+        "destination",
+        "state",
+        "reason",
+        "failures",
+        "due_at",
+        "owed",
+        "oldest_at",
+        "parked",
+    )
+    _show(_overview(config).destinations(), columns, as_json)
 
 
 def withdrawals(config: Config = CONFIG, as_json: Json = False) -> None:
@@ -96,17 +119,31 @@ def explain(
 
 def retry(
     parked: Annotated[
-        str, typer.Argument(help="Identifier of a parked delivery, withdrawal or commitment.")
-    ],
+        str,
+        typer.Argument(help="Identifier of a parked delivery, withdrawal or commitment."),
+    ] = "",
+    all_parked: Annotated[
+        bool, typer.Option("--parked", help="Every parked delivery instead of one.")
+    ] = False,
+    destination: Annotated[
+        str, typer.Option(help="With --parked: only those to this destination.")
+    ] = "",
     config: Config = CONFIG,
 ) -> None:
-    """Owe a parked delivery, withdrawal or report of Storage Commitment again.
+    """Owe a parked delivery, withdrawal or report of Storage Commitment again, or every parked delivery.
 
     Raises
     ------
     typer.Exit
-        Nothing that may be owed again is parked under this identifier.
+        Nothing that may be owed again is parked under this identifier; or neither one nor all are meant.
     """
+    if all_parked == bool(parked) or (destination and not all_parked):
+        err.print("name one that is parked, or all of them by --parked")
+        raise typer.Exit(2)
+    if all_parked:
+        count = bootstrap.all_parked(load(config))(destination or None)
+        out.print(f"{count} deliveries are owed again")
+        return
     if not any(owe_again(parked) for owe_again in bootstrap.parked(load(config))):
         err.print(f"{parked} is not a parked delivery, withdrawal or commitment")
         raise typer.Exit(1)
@@ -120,6 +157,7 @@ def _story(overview: Overview, uid: str) -> dict[str, Any]:
         "story": overview.story(uid),
         **routing_of(overview, uid),
         "jobs": [{**row, "context": _context(overview, row["job_id"])} for row in found],
+        "identity": overview.identity_checks(uid),
         "results": overview.results(uid),
         "deliveries": overview.deliveries(uid),
         "withdrawals": overview.withdrawals(uid),
@@ -152,6 +190,10 @@ def _print_job(job: Row) -> None:
 
 
 def _print_results(story: Mapping[str, Any]) -> None:
+    for check in story["identity"]:
+        words = ": ".join(filter(None, (check["reason"], check["detail"])))
+        told = f"  identity before sending, {check['model']}: {check['state']}"
+        out.print(f"{told} ({words})" if words else told, highlight=False, markup=False)
     for result in story["results"]:
         key = result["result_set_id"]
         takers = [one["destination"] for one in story["deliveries"] if one["result_set_id"] == key]

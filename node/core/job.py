@@ -281,6 +281,8 @@ class DeliveryClaim:
         The form of the result set.
     lost_leases
         How many workers claimed this delivery and were not heard of again.
+    follows
+        Whether another result of the same question has gone there, or may have.
     """
 
     delivery_id: str
@@ -294,3 +296,4 @@ class DeliveryClaim:
     lost_leases: int
     report: Mapping[str, Any]
     instances: tuple[tuple[ResultInstance, InstanceState], ...]
+    follows: bool = False

@@ -196,8 +196,11 @@ class Expectations(Protocol):
 class Deliveries(Protocol):
     """What is owed to destinations."""
 
-    def claim(self) -> DeliveryClaim | None:
-        """Take the delivery that is due longest; None when nothing is due."""
+    def claim(self, destination: str | None = None) -> DeliveryClaim | None:
+        """Take the delivery to a destination that is due longest; None when nothing is due.
+
+        Without a destination, one to those that no lane serves (`core.lane`).
+        """
 
     def renew(self, claim: DeliveryClaim) -> None:
         """Prolong the lease.
@@ -237,8 +240,10 @@ class Deliveries(Protocol):
             Another worker holds the delivery.
         """
 
-    def give_back(self, claim: DeliveryClaim, reason: str, after_s: float) -> None:
-        """Owe it again after a while.
+    def give_back(
+        self, claim: DeliveryClaim, reason: str, after_s: float, *, unanswered: bool = False
+    ) -> None:
+        """Owe it again after a while; `unanswered` counts against the destination.
 
         Raises
         ------
@@ -280,8 +285,11 @@ class Forms(Protocol):
 class Withdrawals(Protocol):
     """What destinations are to take back."""
 
-    def claim(self) -> WithdrawalClaim | None:
-        """Take the withdrawal that is due longest; None when nothing is due."""
+    def claim(self, destination: str | None = None) -> WithdrawalClaim | None:
+        """Take the withdrawal from a destination that is due longest; None when nothing is due.
+
+        Without a destination, one from those that no lane serves (`core.lane`).
+        """
 
     def renew(self, claim: WithdrawalClaim) -> None:
         """Prolong the lease.
@@ -312,8 +320,10 @@ class Withdrawals(Protocol):
             Another worker holds the withdrawal.
         """
 
-    def give_back(self, claim: WithdrawalClaim, reason: str, after_s: float) -> None:
-        """Owe it again after a while.
+    def give_back(
+        self, claim: WithdrawalClaim, reason: str, after_s: float, *, unanswered: bool = False
+    ) -> None:
+        """Owe it again after a while; `unanswered` counts against the destination.
 
         Raises
         ------
@@ -326,7 +336,7 @@ class Outbox(Protocol):
     """The bells that are to be rung."""
 
     def ring_due(self, ring: Callable[[str], bool]) -> int:
-        """Ring for every due row that nobody answered yet; return how many were rung."""
+        """Ring for every due row that nobody answered yet; return how many rows."""
 
     def sweep(self) -> int:
         """Put back the bells of work that is owed and has none; return how many."""

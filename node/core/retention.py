@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from node.core.job import DeliveryState, JobState
-from node.core.withdrawal import IDENTITY_CORRECTED, RETRACTED, SUPERSEDED
+from node.core.withdrawal import QUIET
 
 DAY_S = 86_400.0
 DELIVERED = "DELIVERED-AND-KEPT"
@@ -13,7 +13,7 @@ UNROUTED = "UNROUTED-AND-KEPT"
 """Reason of a deletion: no rule wanted the series, and its own period is over."""
 
 SETTLED_JOBS = {"OVERTAKEN"}
-SETTLED_DELIVERIES = {SUPERSEDED, IDENTITY_CORRECTED, RETRACTED}
+SETTLED_DELIVERIES = QUIET
 """Reasons of what stopped because something newer took its place, or it was taken back: nobody has to look."""
 
 

@@ -47,6 +47,16 @@ class Rule:
         return next(holding, len(self.prefer))
 
 
+RESULT_KEYS: Mapping[str, str] = {
+    "Model": "name of the model",
+    "Version": "its version",
+    "ContentQualification": "its Content Qualification (0018,9004): PRODUCT, RESEARCH or SERVICE",
+    "Present": "labels of the findings that are there",
+    "Absent": "labels of the findings that are not",
+    "Undecided": "labels of the findings that the model could not decide",
+}
+"""What criteria may ask of a result, besides ``LABEL/QUANTITY``: what was measured of a finding."""
+
 ORDERED: Mapping[str, int] = {"STAT": 100, "HIGH": 50}
 """What an order's words are worth; others are worth nothing, so that an order may only raise."""
 

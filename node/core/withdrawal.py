@@ -16,6 +16,14 @@ RETRACTED = "RETRACTED"
 """Cause of a withdrawal, and reason of a delivery that is not made: somebody has retracted the result."""
 
 
+NOT_ROUTED = "NOT-ROUTED"
+"""Reason of a delivery that is not made: by the site's criteria this result is not for this destination."""
+
+
+QUIET = frozenset({SUPERSEDED, IDENTITY_CORRECTED, RETRACTED, NOT_ROUTED})
+"""Reasons of parked deliveries at which nobody has to look."""
+
+
 class WithdrawalState(StrEnum):
     """How far one withdrawal is."""
 

@@ -8,11 +8,17 @@ from integrations.destination import READ_BACK, Destination, Receipt
 from integrations.errors import Refused, SyntaxRefused
 from integrations.report import Instance, Report
 from node.core.job import DeliveryClaim, DeliveryState, InstanceState, ResultInstance
+from node.core.lane import Backoff
 from node.core.ports import Deliveries, Files, Hold
+from node.core.withdrawal import NOT_ROUTED
 from node.errors import LeaseLost
 from node.pipeline.records import from_record
-from node.pipeline.retry import Again, Handled, decide
+from node.pipeline.retry import Again, Handled, decide_sending, unanswered
+from node.pipeline.wanted import Criteria, unwanted
 from node.telemetry import log
+
+COMMON = Backoff()
+"""The pauses of a destination that has none of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +71,18 @@ class Outlet:
         The causes for which it takes results back; for others it keeps them.
     forms
         The forms that it may be given; None where every form tells it the same.
+    takes
+        Which results it gets: those that meet one of these; empty for all.
+    backoff
+        When what failed is tried again.
     """
 
     destination: Destination
     record: Record | None = None
     withdraws: frozenset[str] = frozenset()
     forms: OtherForms | None = None
+    takes: Criteria = ()
+    backoff: Backoff = COMMON
 
 
 def deliver_next(
@@ -79,6 +91,7 @@ def deliver_next(
     outlets: Mapping[str, Outlet],
     hold: Hold,
     lost_leases: int,
+    destination: str | None = None,
 ) -> bool:
     """Take the delivery that is due longest and do it; False when nothing was due.
 
@@ -86,13 +99,15 @@ def deliver_next(
     ----------
     lost_leases
         After so many workers that claimed a delivery and fell silent, it is parked.
+    destination
+        The one whose turn it is; None for those that no lane serves.
 
     Raises
     ------
     OutOfResources
         The database could not be written; the lease ends and the delivery is claimed again.
     """
-    claim = deliveries.claim()
+    claim = deliveries.claim(destination)
     if claim is None:
         return False
     try:
@@ -112,7 +127,8 @@ def deliver_next(
     except LeaseLost:
         log("lease lost", delivery_id=claim.delivery_id, transaction_uid=claim.transaction_uid)
     except Handled as error:
-        _settle(claim, deliveries, error)
+        outlet = outlets.get(claim.destination)
+        _settle(claim, deliveries, error, outlet.backoff if outlet else COMMON)
     return True
 
 
@@ -131,6 +147,7 @@ def _bring(
     outlet = outlets.get(claim.destination)
     if outlet is None:
         raise Refused("UNKNOWN-DESTINATION", f"no peer {claim.destination} is configured")
+    _require_wanted(claim, outlet)
     forms = outlet.forms
     if forms is not None and forms.owed(claim, forms.instead(claim)):
         return None
@@ -143,6 +160,22 @@ def _bring(
     if forms is not None and claim.profile in forms.names[1:]:
         forms.learn(claim.profile)
     return receipt
+
+
+def _require_wanted(claim: DeliveryClaim, outlet: Outlet) -> None:
+    """Let a destination have what its criteria want, and what follows what it has.
+
+    Whoever was told that something is there is told as well when it is not any more.
+
+    Raises
+    ------
+    Refused
+        The result is not for it (``NOT-ROUTED``).
+    """
+    if not claim.follows and not _begun(claim):
+        why = unwanted(from_record(claim.report), outlet.takes)
+        if why:
+            raise Refused(NOT_ROUTED, why)
 
 
 def _delivered(
@@ -203,11 +236,16 @@ def _instance(item: ResultInstance, files: Files) -> Instance:
     )
 
 
-def _settle(claim: DeliveryClaim, deliveries: Deliveries, error: Exception) -> None:
-    verdict = decide(error, claim.attempt)
+def _settle(
+    claim: DeliveryClaim, deliveries: Deliveries, error: Exception, backoff: Backoff
+) -> None:
+    verdict = decide_sending(
+        error, claim.attempt, lambda attempt: backoff.delay_s(attempt, claim.transaction_uid)
+    )
     try:
         if isinstance(verdict, Again):
-            deliveries.give_back(claim, verdict.reason, verdict.after_s)
+            away = unanswered(error)
+            deliveries.give_back(claim, verdict.reason, verdict.after_s, unanswered=away)
         else:
             deliveries.park(claim, verdict.reason, verdict.detail)
     except LeaseLost:

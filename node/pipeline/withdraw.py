@@ -7,12 +7,13 @@ from integrations.destination import Receipt
 from integrations.errors import Refused
 from integrations.report import Instance
 from node.clock import at
+from node.core.lane import Backoff
 from node.core.ports import Files, Hold, Withdrawals
 from node.core.withdrawal import WithdrawalClaim, WithdrawalState
 from node.errors import LeaseLost
-from node.pipeline.deliver import Outlet
+from node.pipeline.deliver import COMMON, Outlet
 from node.pipeline.records import from_record
-from node.pipeline.retry import Again, Handled, decide
+from node.pipeline.retry import Again, Handled, decide_sending, unanswered
 from node.pipeline.translate import Source, patient_identity
 from node.telemetry import log
 
@@ -26,6 +27,7 @@ def withdraw_next(
     outlets: Mapping[str, Outlet],
     hold: Hold,
     lost_leases: int,
+    destination: str | None = None,
 ) -> bool:
     """Take the withdrawal that is due longest and do it; False when nothing was due.
 
@@ -33,13 +35,15 @@ def withdraw_next(
     ----------
     lost_leases
         After so many workers that claimed a withdrawal and fell silent, it is parked.
+    destination
+        The one whose turn it is; None for those that no lane serves.
 
     Raises
     ------
     OutOfResources
         The database could not be written; the lease ends and the withdrawal is claimed again.
     """
-    claim = withdrawals.claim()
+    claim = withdrawals.claim(destination)
     if claim is None:
         return False
     try:
@@ -57,7 +61,8 @@ def withdraw_next(
     except LeaseLost:
         log("lease lost", destination=claim.destination, transaction_uid=claim.transaction_uid)
     except Handled as error:
-        _settle(claim, withdrawals, error)
+        outlet = outlets.get(claim.destination)
+        _settle(claim, withdrawals, error, outlet.backoff if outlet else COMMON)
     return True
 
 
@@ -104,11 +109,16 @@ def _take_back(
     )
 
 
-def _settle(claim: WithdrawalClaim, withdrawals: Withdrawals, error: Exception) -> None:
-    verdict = decide(error, claim.attempt)
+def _settle(
+    claim: WithdrawalClaim, withdrawals: Withdrawals, error: Exception, backoff: Backoff
+) -> None:
+    verdict = decide_sending(
+        error, claim.attempt, lambda attempt: backoff.delay_s(attempt, claim.transaction_uid)
+    )
     try:
         if isinstance(verdict, Again):
-            withdrawals.give_back(claim, verdict.reason, verdict.after_s)
+            away = unanswered(error)
+            withdrawals.give_back(claim, verdict.reason, verdict.after_s, unanswered=away)
         else:
             withdrawals.park(claim, verdict.reason, verdict.detail)
     except LeaseLost:

@@ -5,7 +5,9 @@ Environment variables override single values: ``OVERREAD_NODE__DATA=/srv/overrea
 """
 
 from node.settings.auth import AuthTable, ClientTlsTable
+from node.settings.delivery import DeliveryTable
 from node.settings.file import load
+from node.settings.identity import IdentityTable
 from node.settings.orders import FeedTable, Hl7Table, OrdersTable
 from node.settings.pacs import PeerCommitmentTable, PeerTlsTable
 from node.settings.peers import DicomwebTable, FhirTable, OrthancTable, Peer
@@ -28,11 +30,13 @@ __all__ = [
     "AuthTable",
     "ClientTlsTable",
     "CommitmentTable",
+    "DeliveryTable",
     "DicomwebTable",
     "ExcludeTable",
     "FeedTable",
     "FhirTable",
     "Hl7Table",
+    "IdentityTable",
     "InferenceTable",
     "LedgerTable",
     "ListenerTable",

@@ -1,12 +1,15 @@
 """The systems that the node speaks with: ``[[peer]]``."""
 
 from ipaddress import ip_network
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from inference.selection import Selection
 from node.core.completeness import QuietTimes
+from node.core.lane import Lane
 from node.settings.auth import AuthTable, ClientTlsTable
+from node.settings.delivery import DeliveryTable, criteria
 from node.settings.kinds import AeTitle, CountName, Network, Port, Role, Seconds, Table, TimeZone
 from node.settings.orders import FeedTable
 from node.settings.pacs import PeerCommitmentTable, PeerTlsTable
@@ -109,6 +112,12 @@ class Peer(Table):
         "none", description="How results are taken back from an archive."
     )
     priority: int = Field(0, description="How urgent its studies are; higher is more urgent.")
+    delivery: DeliveryTable | None = Field(
+        None, description="How results are brought to it, a table of its own."
+    )
+    takes: tuple[dict[str, Any], ...] = Field(
+        (), description="Which results it gets, as criteria; one of them suffices."
+    )
     fhir: FhirTable | None = Field(None, description="Its FHIR endpoint, for the role `ehr`.")
     dicomweb: DicomwebTable | None = Field(
         None, description="Its DICOMweb service, asked instead of C-FIND what it holds."
@@ -128,27 +137,48 @@ class Peer(Table):
 
     @model_validator(mode="after")
     def _complete(self) -> "Peer":
-        if "ehr" in self.roles and self.fhir is None:
-            raise ValueError("a peer with the role ehr needs fhir.url")
-        if "source" in self.roles and self.ae_title is None:
-            raise ValueError("a peer with the role source needs ae_title")
-        if "archive" in self.roles and not (self.ae_title and self.host and self.port):
-            raise ValueError("a peer with the role archive needs ae_title, host and port")
-        if "orders" in self.roles and not (
-            self.feed or self.fhir or (self.ae_title and self.host and self.port)
-        ):
-            raise ValueError(
-                "a peer with the role orders needs feed, fhir.url, or ae_title, host and port"
-            )
-        if self.dicomweb is not None and "archive" not in self.roles:
-            raise ValueError("dicomweb is asked of a peer with the role archive")
-        if "archive" not in self.roles and (self.profile or self.withdrawal != "none"):
-            raise ValueError("profile and withdrawal are for a peer with the role archive")
-        if self.commitment and not (self.ae_title and self.host and self.port):
-            raise ValueError("commitment is for a peer with ae_title, host and port")
-        if (self.withdrawal == "delete") != (self.orthanc is not None):
-            raise ValueError('withdrawal = "delete" and orthanc.url go together')
+        criteria(self.takes)
+        for wrong, said in self._contradictions():
+            if wrong:
+                raise ValueError(said)
         return self
+
+    def _contradictions(self) -> tuple[tuple[bool, str], ...]:
+        """Say what would be wrong, and whether it is."""
+        has, delete = self.roles.__contains__, self.withdrawal == "delete"
+        called = bool(self.ae_title and self.host and self.port)
+        return (
+            (has("ehr") and self.fhir is None, "a peer with the role ehr needs fhir.url"),
+            (has("source") and self.ae_title is None, "a peer with the role source needs ae_title"),
+            (
+                has("archive") and not called,
+                "a peer with the role archive needs ae_title, host and port",
+            ),
+            (
+                has("orders") and not (self.feed or self.fhir or called),
+                "a peer with the role orders needs feed, fhir.url, or ae_title, host and port",
+            ),
+            (
+                self.dicomweb is not None and not has("archive"),
+                "dicomweb is asked of a peer with the role archive",
+            ),
+            (
+                bool(self.profile or self.withdrawal != "none") and not has("archive"),
+                "profile and withdrawal are for a peer with the role archive",
+            ),
+            (
+                bool(self.commitment) and not called,
+                "commitment is for a peer with ae_title, host and port",
+            ),
+            (
+                bool(self.takes) and not (has("archive") or has("ehr")),
+                "takes is for a peer with the role archive or ehr",
+            ),
+            (
+                delete != (self.orthanc is not None),
+                'withdrawal = "delete" and orthanc.url go together',
+            ),
+        )
 
     @property
     def calls_from(self) -> tuple[Network, ...]:
@@ -166,6 +196,16 @@ class Peer(Table):
         if isinstance(self.commitment, PeerCommitmentTable):
             return self.commitment
         return PeerCommitmentTable() if self.commitment else None
+
+    @property
+    def lane(self) -> Lane:
+        """How results are brought to it, as the core knows it."""
+        return (self.delivery or DeliveryTable()).lane(self.name)
+
+    @property
+    def criteria(self) -> tuple[Selection, ...]:
+        """Which results it gets, as the core knows them."""
+        return criteria(self.takes)
 
     @property
     def quiet(self) -> QuietTimes:

@@ -10,6 +10,7 @@ from inference.results.profile import GENERIC_PACS, Profile
 from node.core.counts import STANDARD_COUNTS
 from node.core.retention import Policy
 from node.core.routing import Rule
+from node.settings.identity import IdentityTable
 from node.settings.kinds import Table
 from node.settings.orders import Hl7Table, OrdersTable
 from node.settings.peers import Peer
@@ -40,6 +41,7 @@ class Settings(Table):
     retention: RetentionTable = RetentionTable()
     hl7: Hl7Table = Hl7Table()
     orders: OrdersTable = OrdersTable()
+    identity: IdentityTable = IdentityTable()
     peer: tuple[Peer, ...] = ()
     rule: tuple[RuleTable, ...] = ()
     exclude: ExcludeTable = ExcludeTable()
@@ -65,6 +67,11 @@ class Settings(Table):
             f"peer {peer.name}: archive: no peer {peer.archive} with the role archive"
             for peer in self.peer
             if peer.archive is not None and peer.archive not in archives
+        ]
+        faults += [
+            f"identity.hold: peer {peer.name} has no archive that could verify its patients"
+            for peer in self.peer
+            if self.identity.hold and "source" in peer.roles and peer.archive is None
         ]
         if faults:
             raise ValueError("; ".join(faults))

@@ -8,19 +8,33 @@ from sqlalchemy import ColumnElement, Connection, Row, Update, or_, select, upda
 from node.core.confirmation import Way
 from node.core.identifiers import new_uid
 from node.core.job import DeliveryClaim, DeliveryState, InstanceState, ResultState, move
-from node.core.withdrawal import IDENTITY_CORRECTED, RETRACTED, SUPERSEDED, WithdrawalState
+from node.core.lane import Lane
+from node.core.withdrawal import (
+    IDENTITY_CORRECTED,
+    NOT_ROUTED,
+    QUIET,
+    RETRACTED,
+    SUPERSEDED,
+    WithdrawalState,
+)
 from node.errors import LeaseLost
 from node.store import schema
-from node.store.claims import instance_of
+from node.store.circuits import admits, answered, capped, failed
+from node.store.claims import instance_of, same_question
 from node.store.database import Database
 from node.store.events import tell
+from node.store.identities import ask_again
 from node.store.outbox import DELIVER, owed, put, remove
-from node.store.takeback import begun, take_back_superseded
+from node.store.queueing import held_back
+from node.store.takeback import LEFT, begun, take_back_superseded
 from node.store.transactions import owe as owe_confirmation
+from node.telemetry import log
 
 DELIVERY = schema.delivery
 FINAL = (SUPERSEDED, IDENTITY_CORRECTED, RETRACTED)
 """Reasons of parked deliveries that nobody can owe again."""
+NOT_ASKED = ("WORKERS-LOST", "UNKNOWN-DESTINATION", "RESULT-FILE-GONE", NOT_ROUTED)
+"""Reasons that were found without a word of the destination."""
 
 
 class DeliveryStore:
@@ -32,32 +46,40 @@ class DeliveryStore:
         Where it is kept.
     lease_s
         How long a claim lives without renewal.
+    lanes
+        How each destination is served, by its name.
     """
 
-    def __init__(self, database: Database, lease_s: float) -> None:
+    def __init__(
+        self, database: Database, lease_s: float, lanes: Mapping[str, Lane] | None = None
+    ) -> None:
         self._database = database
         self._lease_s = lease_s
+        self._lanes = lanes or {}
 
-    def claim(self) -> DeliveryClaim | None:
-        """Take the delivery that is due longest; None when nothing is due.
+    def claim(self, destination: str | None = None) -> DeliveryClaim | None:
+        """Take the delivery that is due longest; None when nothing is due, or may be sent now.
 
-        None to a destination that is to take back what it has of the same study as another patient's before.
+        None to a destination that is to take back what it has of the same study as another patient's before;
+        none of which an earlier result is still on its way there; none whose patient was not asked for.
+
+        Parameters
+        ----------
+        destination
+            One that has a lane; None for those that have none.
 
         Raises
         ------
         OutOfResources
             The database could not be written.
         """
-        result = schema.result_set
-        made = (result.c.report, result.c.job_id, result.c.profile)
+        with self._database.reading() as (connection, now):  # a look waits for nobody
+            if _due(connection, now, self._mine(destination)) is None:
+                return None
         with self._database.transaction() as (connection, now):
-            row = connection.execute(
-                select(DELIVERY, result.c.study_instance_uid, *made)
-                .join(result)
-                .where(owed(DELIVERY, now), ~_waits())
-                .order_by(DELIVERY.c.due_at)
-                .limit(1)
-            ).first()
+            if destination is not None and not self._open(connection, now, destination):
+                return None
+            row = _due(connection, now, self._mine(destination))
             if row is None:
                 return None
             transaction_uid = new_uid()
@@ -73,6 +95,22 @@ class DeliveryStore:
             )
             remove(connection, DELIVER, row.delivery_id)
             return _claim(connection, row, transaction_uid)
+
+    def _mine(self, destination: str | None) -> ColumnElement[bool]:
+        if destination is None:
+            return DELIVERY.c.destination.not_in(sorted(self._lanes))
+        return DELIVERY.c.destination == destination
+
+    def _open(self, connection: Connection, now: float, destination: str) -> bool:
+        lane = self._lane(destination)
+        return (
+            not lane.is_closed(now)
+            and admits(connection, now, lane)
+            and not capped(connection, now, lane)
+        )
+
+    def _lane(self, destination: str) -> Lane:
+        return self._lanes.get(destination, Lane(destination=destination))
 
     def renew(self, claim: DeliveryClaim) -> None:
         """Prolong the lease.
@@ -128,6 +166,7 @@ class DeliveryStore:
             take_back_superseded(connection, now, claim.delivery_id)
             if state is DeliveryState.SENT and receipt.get("awaits"):
                 owe_confirmation(connection, now, claim.delivery_id, Way(receipt["awaits"]))
+            self._answered(connection, now, claim)
 
     def park(self, claim: DeliveryClaim, reason: str, detail: str) -> None:
         """Stop trying, with a reason code; `owe_again` owes it again.
@@ -143,9 +182,19 @@ class DeliveryStore:
             held(connection, claim, update(DELIVERY).values(**values, **words))
             told = f"{claim.destination}: {reason}: {detail}"
             tell(connection, now, claim.study_instance_uid, "delivery parked", told)
+            if reason in NOT_ASKED:
+                return
+            self._answered(connection, now, claim)
 
-    def give_back(self, claim: DeliveryClaim, reason: str, after_s: float) -> None:
+    def give_back(
+        self, claim: DeliveryClaim, reason: str, after_s: float, *, unanswered: bool = False
+    ) -> None:
         """Owe it again after a while.
+
+        Parameters
+        ----------
+        unanswered
+            The destination did not answer, or lets nobody in: it counts against it (`store.circuits`).
 
         Raises
         ------
@@ -158,6 +207,36 @@ class DeliveryStore:
             put(connection, DELIVER, claim.delivery_id, now + after_s)
             detail = f"{claim.destination}: {reason}, again in {after_s:.0f} s"
             tell(connection, now, claim.study_instance_uid, "delivery postponed", detail)
+            if unanswered:
+                lane = self._lane(claim.destination)
+                if failed(connection, now, lane, reason, claim.transaction_uid):
+                    log("destination does not answer", destination=claim.destination, reason=reason)
+
+    def _answered(self, connection: Connection, now: float, claim: DeliveryClaim) -> None:
+        if answered(connection, now, claim.destination):
+            log("destination answers again", destination=claim.destination)
+
+    def owe_all_again(self, destination: str | None = None) -> int:
+        """Owe every parked delivery again that may be, of one destination or of all; return how many.
+
+        Raises
+        ------
+        OutOfResources
+            The database could not be written.
+        """
+        with self._database.reading() as (connection, _):
+            parked = (
+                select(DELIVERY.c.delivery_id)
+                .where(
+                    DELIVERY.c.state == DeliveryState.PARKED,
+                    DELIVERY.c.reason.not_in(sorted(QUIET)),
+                )
+                .order_by(DELIVERY.c.created_at)
+            )
+            if destination is not None:
+                parked = parked.where(DELIVERY.c.destination == destination)
+            found = connection.execute(parked).scalars().all()
+        return sum(self.owe_again(delivery_id) for delivery_id in found)
 
     def owe_again(self, delivery_id: str) -> bool:
         """Owe a parked delivery again; tell whether it was parked, and the result is still to be sent.
@@ -187,7 +266,17 @@ class DeliveryStore:
             ).rowcount
             if changed:
                 put(connection, DELIVER, delivery_id, now)
+                ask_again(connection, now, _job_of(connection, delivery_id))
             return bool(changed)
+
+
+def _job_of(connection: Connection, delivery_id: str) -> str:
+    result = schema.result_set
+    return str(
+        connection.execute(
+            select(result.c.job_id).join(DELIVERY).where(DELIVERY.c.delivery_id == delivery_id)
+        ).scalar_one()
+    )
 
 
 def park_superseded(connection: Connection, now: float, result_set_ids: Sequence[str]) -> list[str]:
@@ -231,6 +320,25 @@ def _waits() -> ColumnElement[bool]:
         )
         .exists()
     )
+
+
+def _due(connection: Connection, now: float, mine: ColumnElement[bool]) -> Row[Any] | None:
+    result = schema.result_set
+    return connection.execute(
+        select(
+            DELIVERY,
+            result.c.study_instance_uid,
+            result.c.series_instance_uid,
+            result.c.model,
+            result.c.report,
+            result.c.job_id,
+            result.c.profile,
+        )
+        .join(result)
+        .where(mine, owed(DELIVERY, now), ~_waits(), ~held_back())
+        .order_by(DELIVERY.c.due_at, DELIVERY.c.created_at)
+        .limit(1)
+    ).first()
 
 
 def _lost_leases(row: Row[Any]) -> int:
@@ -278,6 +386,7 @@ def _claim(connection: Connection, row: Row[Any], transaction_uid: str) -> Deliv
         attempt=row.attempts + 1,
         lost_leases=_lost_leases(row),
         report=row.report,
+        follows=_follows(connection, row),
         instances=tuple(
             (
                 instance_of(item),
@@ -285,4 +394,24 @@ def _claim(connection: Connection, row: Row[Any], transaction_uid: str) -> Deliv
             )
             for item in items
         ),
+    )
+
+
+def _follows(connection: Connection, row: Row[Any]) -> bool:
+    """Whether another result of the same question has gone, or may have, to the same destination."""
+    result = schema.result_set
+    return bool(
+        connection.execute(
+            select(
+                select(DELIVERY.c.delivery_id)
+                .join(result)
+                .where(
+                    same_question(row),
+                    DELIVERY.c.destination == row.destination,
+                    DELIVERY.c.delivery_id != row.delivery_id,
+                    DELIVERY.c.state.in_(LEFT) | begun(),
+                )
+                .exists()
+            )
+        ).scalar_one()
     )

@@ -28,6 +28,7 @@ from node.store.corrections import in_question, still_to_get
 from node.store.database import Database
 from node.store.decisions import decide
 from node.store.events import tell
+from node.store.identities import ask_identity
 from node.store.joined import join
 from node.store.orders import DETAIL, create
 from node.store.outbox import ANALYSE, owed, put, remove
@@ -49,14 +50,22 @@ class JobStore:
         How long a claim lives without renewal.
     reissued
         Destinations that get a result anew when the identity of its study is corrected.
+    archived
+        Sources whose archive is asked for the patient before a result is sent.
     """
 
     def __init__(
-        self, database: Database, lease_s: float, *, reissued: Collection[str] = ()
+        self,
+        database: Database,
+        lease_s: float,
+        *,
+        reissued: Collection[str] = (),
+        archived: Collection[str] = (),
     ) -> None:
         self._database = database
         self._lease_s = lease_s
         self._reissued = frozenset(reissued)
+        self._archived = frozenset(archived)
 
     def siblings(self, study_instance_uid: str) -> list[SeriesOfStudy]:
         """Return every series of a study, for a rule that reads the best of them."""
@@ -241,7 +250,10 @@ class JobStore:
             destinations = _destinations(connection, claim.job_id)
             for destination in destinations:
                 owe_delivery(connection, now, made_for.get(destination, first), destination)
-            if not destinations:
+            if destinations:
+                asked = claim.peer in self._archived
+                ask_identity(connection, now, claim.job_id, archive=asked)
+            else:
                 why = "neither the rule nor the source's results_to names a peer"
                 tell(connection, now, claim.study_instance_uid, "no destination", why)
             detail = f"{claim.model} {claim.version} on {first.server}"

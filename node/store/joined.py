@@ -11,6 +11,7 @@ from node.store.claims import instance_of
 from node.store.corrections import still_to_get
 from node.store.deadlines import deadline_at
 from node.store.events import tell
+from node.store.identities import ask_again
 from node.store.results import owe_delivery
 
 JOB = schema.job
@@ -63,6 +64,7 @@ def _deadline(connection: Connection, request: JobRequest) -> float | None:
 
 def _owe(connection: Connection, now: float, job: Row[Any], destinations: list[str]) -> None:
     result, instance = schema.result_set, schema.result_instance
+    ask_again(connection, now, job.job_id)
     current = connection.execute(
         select(result).where(
             result.c.job_id == job.job_id,

@@ -1,14 +1,13 @@
 """The bells that are to be rung: one row for each owed piece of work, gone when it is claimed."""
 
 from collections.abc import Callable
-from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     Table,
     and_,
+    case,
     delete,
     literal,
     or_,
@@ -43,7 +42,7 @@ class OutboxStore:
         self._ring_again_s = ring_again_s
 
     def ring_due(self, ring: Callable[[str], bool]) -> int:
-        """Ring for every due row that nobody answered yet; return how many were rung.
+        """Ring for every due row that nobody answered yet, once for all deliveries; return how many rows.
 
         Rung first and noted then: a crash in between rings twice, which is harmless. `ring` answers
         False when the broker is not there; the row stays due.
@@ -55,13 +54,11 @@ class OutboxStore:
         """
         table = schema.outbox
         with self._database.reading() as (connection, now):
-            rows = connection.execute(
-                select(table).where(
-                    table.c.due_at <= now,
-                    or_(table.c.rung_at.is_(None), table.c.rung_at <= now - self._ring_again_s),
-                )
-            ).all()
-        rung = [row for row in rows if self._due(row, now) and ring(row.queue)]
+            rows = connection.execute(select(table).where(self._due(now))).all()
+        deliver = [row for row in rows if row.queue == DELIVER]
+        rung = [row for row in rows if row.queue != DELIVER and ring(row.queue)]
+        # one bell wakes every lane of the worker that hears it, and each looks for itself
+        rung += deliver if deliver and ring(DELIVER) else []
         if rung:
             with self._database.transaction() as (connection, now):
                 for row in rung:
@@ -72,11 +69,16 @@ class OutboxStore:
                     )
         return len(rung)
 
-    def _due(self, row: Row[Any], now: float) -> bool:
-        if row.rung_at is None:
-            return True
-        doublings = min(row.rings - 1, MOST_DOUBLINGS)
-        return bool(row.rung_at <= now - self._ring_again_s * 2**doublings)
+    def _due(self, now: float) -> ColumnElement[bool]:
+        """Return the condition under which a bell is rung: in the database, which may hold thousands."""
+        table = schema.outbox
+        most = 1 << MOST_DOUBLINGS
+        times = case(
+            (table.c.rings > MOST_DOUBLINGS, most),
+            else_=literal(1).bitwise_lshift(table.c.rings - 1),
+        )
+        again = table.c.rung_at <= now - self._ring_again_s * times
+        return and_(table.c.due_at <= now, or_(table.c.rung_at.is_(None), again))
 
     def sweep(self) -> int:
         """Put back the bells of work that is owed and has none; return how many.

@@ -5,8 +5,10 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Select, func, select, true
 
 from node.core.study import Outcome
+from node.core.withdrawal import QUIET
 from node.store import schema
 from node.store.database import Database
+from node.store.destinations import OPEN, destinations
 from node.store.siblings import series_of_study
 
 Row = dict[str, Any]
@@ -72,8 +74,30 @@ class Overview:
         rows = self._rows(select(schema.job.c.context).where(schema.job.c.job_id == job_id))
         return (rows[0]["context"] or {}) if rows else {}
 
-    def deliveries(self, study_instance_uid: str | None = None, limit: int = 100) -> list[Row]:
-        """Return the newest deliveries, of one study or of all."""
+    def destinations(self) -> list[Row]:
+        """Return how each destination fares (`store.destinations`)."""
+        with self._database.reading() as (connection, _):
+            return destinations(connection)
+
+    def identity_checks(self, study_instance_uid: str) -> list[Row]:
+        """Return whether the archive was asked whose study it is, for each job with a result."""
+        table, job = schema.identity_check, schema.job
+        return self._rows(
+            select(table, job.c.model)
+            .join(job, job.c.job_id == table.c.job_id)
+            .where(job.c.study_instance_uid == study_instance_uid)
+            .order_by(table.c.created_at.desc())
+        )
+
+    def dead_letters(self, limit: int = 1000) -> list[Row]:
+        """Return the deliveries that somebody has to look at: parked, and still to be sent."""
+        rows = self.deliveries(limit=limit, state="PARKED")
+        return [row for row in rows if row["reason"] not in QUIET]
+
+    def deliveries(
+        self, study_instance_uid: str | None = None, limit: int = 100, state: str | None = None
+    ) -> list[Row]:
+        """Return the newest deliveries, of one study or of all, in one state or in any."""
         delivery, result = schema.delivery, schema.result_set
         question = (
             select(
@@ -89,6 +113,8 @@ class Overview:
         )
         if study_instance_uid is not None:
             question = question.where(result.c.study_instance_uid == study_instance_uid)
+        if state is not None:
+            question = question.where(delivery.c.state == state)
         return self._rows(question)
 
     def withdrawals(self, study_instance_uid: str | None = None, limit: int = 100) -> list[Row]:
@@ -192,6 +218,7 @@ class Overview:
             "results": schema.result_set.c.state,
             "deliveries": schema.delivery.c.state,
             "withdrawals": schema.withdrawal.c.state,
+            "identity": schema.identity_check.c.state,
             "retrievals": schema.retrieval.c.state,
             "outbox": schema.outbox.c.queue,
             "announced": schema.announcement.c.kind,
@@ -208,6 +235,7 @@ class Overview:
             series, expected = schema.series.c, schema.expectation.c
             found["excluded"] = _counted(connection, series.excluded, series.excluded.is_not(None))
             found["missed"] = _counted(connection, expected.reason, expected.state == "MISSED")
+            found |= _of_destinations(connection)
             return found | _journaled(connection) | _late(connection) | _housekept(connection)
 
     def housekeeping(self) -> list[Row]:
@@ -245,6 +273,18 @@ def _journaled(connection: Connection) -> dict[str, dict[str, int]]:
         if outcome in by_peer:
             found[by_peer[Outcome(outcome)]][peer] = int(count)
     return found
+
+
+def _of_destinations(connection: Connection) -> dict[str, dict[str, int]]:
+    rows = destinations(connection)
+    return {
+        "destination_owed": {row["destination"]: row["owed"] for row in rows},
+        "destination_parked": {row["destination"]: row["parked"] for row in rows},
+        "destination_open": {row["destination"]: int(row["state"] == OPEN) for row in rows},
+        "destination_oldest": {
+            row["destination"]: int(row["oldest_at"]) for row in rows if row["oldest_at"]
+        },
+    }
 
 
 def _late(connection: Connection) -> dict[str, dict[str, int]]:

@@ -227,7 +227,40 @@ delivery = Table(
     Column("ended_at", Double),
     UniqueConstraint("result_set_id", "destination"),
     Index(None, "state", "due_at"),
+    Index(None, "destination", "state", "due_at"),
 )
+
+circuit = Table(
+    "circuit",
+    metadata,
+    Column("destination", String(64), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("failed_at", Double, nullable=False),
+    Column("opened_at", Double),
+    Column("due_at", Double, nullable=False),
+)
+"""Destinations that did not answer last time: how often in a row, since when nothing but one delivery at a time
+is tried (`opened_at`), and when that may be (`due_at`). The row goes with the first answer.
+"""
+
+identity_check = Table(
+    "identity_check",
+    metadata,
+    Column("job_id", Key, ForeignKey("job.job_id"), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(64)),
+    Column("detail", String(1024)),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("due_at", Double, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Index(None, "state", "due_at"),
+)
+"""Whether the archive says of a job's study who the patient is as its source did (`core.identity`).
+
+While a check is OWED no delivery of its job is made.
+"""
 
 delivery_instance = Table(
     "delivery_instance",

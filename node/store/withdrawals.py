@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, Update, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Update, select, update
 
 from node.core.identifiers import new_uid
 from node.core.job import DeliveryState, InstanceState, ResultInstance, move
+from node.core.lane import Lane
 from node.core.withdrawal import WithdrawalClaim, WithdrawalState
 from node.errors import LeaseLost
 from node.store import schema
+from node.store.circuits import admits, answered, failed
 from node.store.claims import instance_of
 from node.store.database import Database
 from node.store.events import tell
@@ -27,26 +29,41 @@ class WithdrawalStore:
         Where it is kept.
     lease_s
         How long a claim lives without renewal.
+    lanes
+        How each destination is served, by its name.
     """
 
-    def __init__(self, database: Database, lease_s: float) -> None:
+    def __init__(
+        self, database: Database, lease_s: float, lanes: Mapping[str, Lane] | None = None
+    ) -> None:
         self._database = database
         self._lease_s = lease_s
+        self._lanes = lanes or {}
 
-    def claim(self) -> WithdrawalClaim | None:
-        """Take the withdrawal that is due longest; None when nothing is due.
+    def claim(self, destination: str | None = None) -> WithdrawalClaim | None:
+        """Take the withdrawal that is due longest; None when nothing is due, or may be tried now.
+
+        Maintenance and the day's cap hold no withdrawal back: it is about something wrong that stands there.
+
+        Parameters
+        ----------
+        destination
+            One that has a lane; None for those that have none.
 
         Raises
         ------
         OutOfResources
             The database could not be written.
         """
+        mine = self._mine(destination)
         with self._database.reading() as (connection, now):  # there is hardly ever one
-            if _due(connection, now) is None:
+            if _due(connection, now, mine) is None:
                 return None
         with self._database.transaction() as (connection, now):
-            row = _due(connection, now)
-            if row is None:
+            row = _due(connection, now, mine)
+            if row is None or not (
+                destination is None or admits(connection, now, self._lane(destination))
+            ):
                 return None
             transaction_uid = new_uid()
             lost_leases = row.lost_leases + (row.lease_until is not None)
@@ -75,6 +92,14 @@ class WithdrawalStore:
                 owed_at=row.created_at,
                 identity=_identity(connection, row.study_instance_uid),
             )
+
+    def _mine(self, destination: str | None) -> ColumnElement[bool]:
+        if destination is None:
+            return WITHDRAWAL.c.destination.not_in(sorted(self._lanes))
+        return WITHDRAWAL.c.destination == destination
+
+    def _lane(self, destination: str) -> Lane:
+        return self._lanes.get(destination, Lane(destination=destination))
 
     def renew(self, claim: WithdrawalClaim) -> None:
         """Prolong the lease.
@@ -107,6 +132,8 @@ class WithdrawalStore:
             detail = f"{claim.destination}: {claim.cause}, {count} objects"
             tell(connection, now, claim.study_instance_uid, f"result {state.lower()}", detail)
             _let_go_on(connection, now, claim)
+            if state is WithdrawalState.WITHDRAWN:
+                answered(connection, now, claim.destination)
 
     def park(self, claim: WithdrawalClaim, reason: str, detail: str) -> None:
         """Stop trying, with a reason code; `owe_again` owes it again.
@@ -127,8 +154,15 @@ class WithdrawalStore:
             tell(connection, now, claim.study_instance_uid, "withdrawal parked", told)
             _let_go_on(connection, now, claim)
 
-    def give_back(self, claim: WithdrawalClaim, reason: str, after_s: float) -> None:
+    def give_back(
+        self, claim: WithdrawalClaim, reason: str, after_s: float, *, unanswered: bool = False
+    ) -> None:
         """Owe it again after a while.
+
+        Parameters
+        ----------
+        unanswered
+            The destination did not answer, or lets nobody in: it counts against it (`store.circuits`).
 
         Raises
         ------
@@ -141,6 +175,9 @@ class WithdrawalStore:
             put(connection, DELIVER, claim.withdrawal_id, now + after_s)
             detail = f"{claim.destination}: {reason}, again in {after_s:.0f} s"
             tell(connection, now, claim.study_instance_uid, "withdrawal postponed", detail)
+            if unanswered:
+                lane = self._lane(claim.destination)
+                failed(connection, now, lane, reason, claim.transaction_uid)
 
     def owe_again(self, withdrawal_id: str) -> bool:
         """Owe a parked withdrawal again; tell whether it was parked.
@@ -164,13 +201,13 @@ class WithdrawalStore:
             return bool(changed)
 
 
-def _due(connection: Connection, now: float) -> Row[Any] | None:
+def _due(connection: Connection, now: float, mine: ColumnElement[bool]) -> Row[Any] | None:
     result = schema.result_set
     return connection.execute(
         select(WITHDRAWAL, DELIVERY.c.receipt.label("given"), result.c.report)
         .join(DELIVERY, DELIVERY.c.delivery_id == WITHDRAWAL.c.delivery_id)
         .join(result, result.c.result_set_id == DELIVERY.c.result_set_id)
-        .where(owed(WITHDRAWAL, now))
+        .where(mine, owed(WITHDRAWAL, now))
         .order_by(WITHDRAWAL.c.due_at)
         .limit(1)
     ).first()

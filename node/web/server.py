@@ -51,6 +51,7 @@ class Pages:
             Route("/api/studies", self.api_studies),
             Route("/api/jobs", self.api_jobs),
             Route("/api/deliveries", self.api_deliveries),
+            Route("/api/destinations", self.api_destinations),
             Route("/health", self.health),
             Route("/metrics", self.metrics),
         ]
@@ -61,6 +62,8 @@ class Pages:
             "studies": self._overview.studies(20),
             "jobs": self._overview.jobs(limit=20),
             "deliveries": self._overview.deliveries(limit=20),
+            "destinations": self._overview.destinations(),
+            "dead_letters": self._overview.dead_letters(20),
             "housekeeping": self._overview.housekeeping(),
         }
         return TEMPLATES.TemplateResponse(request, "index.html", content)
@@ -148,6 +151,10 @@ class Pages:
     def api_deliveries(self, _: Request) -> Response:
         """List deliveries as JSON."""
         return JSONResponse(self._overview.deliveries())
+
+    def api_destinations(self, _: Request) -> Response:
+        """List how destinations fare as JSON."""
+        return JSONResponse(self._overview.destinations())
 
     def health(self, _: Request) -> Response:
         """Answer 200 while the database can be read."""

@@ -74,6 +74,7 @@ class Keeper:
             *(partial(self._ask, archive) for archive in self._keeping.archives),
             *(partial(self._confirm, step) for step in self._keeping.confirmers),
             *(partial(self._repeat, work, ORDER_S) for work in self._keeping.ordering.works),
+            *(partial(self._verify, archive) for archive in self._keeping.archives),
             lambda: self._repeat(self._night.look, LOOK_S),
         )
         threads = [threading.Thread(target=self._guard, args=(work,)) for work in works]
@@ -163,10 +164,18 @@ class Keeper:
 
         self._repeat(ask, ASK_S)
 
+    def _verify(self, archive: Archive) -> None:
+        """Ask an archive whose studies they are: results wait, so a thread of its own that looks often."""
+        verifier, apart = self._keeping.verifier, Apart(self._clock)
+        if verifier is not None:
+            self._repeat(lambda: verifier.look(archive, apart), ROUND_S)
+
     def _sweep(self) -> None:
         keeping = self._keeping
         swept = keeping.outbox.sweep()
         if swept:
             log("bells put back", count=swept)
         expect(keeping.expectations, keeping.routes, self._apart)
+        if keeping.verifier is not None:
+            keeping.verifier.let_go({name for one in keeping.archives for name in one.sources})
         judge_due(keeping.expectations, keeping.routes, self._apart)

@@ -111,16 +111,21 @@ def test_each_older_result_is_withdrawn_once(delivered: Store) -> None:
     assert withdraw_all(store) == 0
 
 
-def test_an_older_result_that_is_delivered_last_goes_too(store: Store) -> None:
+def test_a_newer_result_waits_for_the_older_one_that_is_on_its_way(store: Store) -> None:
     store.published()
     older = claimed_of(store, "pacs")
     for item, _ in older.instances[:1]:
         store.deliveries.progress(older, item.sop_instance_uid, InstanceState.SENDING)
     rerun(store)
-    newer = claimed_of(store, "pacs")
-    store.deliveries.finish(newer, DeliveryState.CONFIRMED, {"references": []})
-    assert causes(store) == {}
+    claimed = []
+    while (claim := store.deliveries.claim()) is not None:
+        claimed.append(claim.destination)
+    assert claimed == ["ehr"]  # of the older one there nothing has left
     store.deliveries.finish(older, DeliveryState.CONFIRMED, {"references": []})
+    newer = claimed_of(store, "pacs")
+    assert newer.follows
+    assert causes(store) == {}
+    store.deliveries.finish(newer, DeliveryState.CONFIRMED, {"references": []})
     assert causes(store) == {"pacs": ("SUPERSEDED", "OWED")}
 
 

@@ -1,5 +1,6 @@
 """What every archive index promises, held on the double and on real archives alike."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,36 @@ def test_a_series_is_not_found_under_another_study(
     instances = write_instances(tmp_path, of)
     destination.deliver(of, instances, in_doubt=frozenset(), progress=_ignore)
     assert index.instances("2.25.404", instances[0].series_instance_uid) == frozenset()
+
+
+KEYWORDS = ("PatientID", "IssuerOfPatientID", "PatientName", "AccessionNumber")
+NAMES = ("Doe^Colin", "Müller^Jürgen", "Yamada^Tarou=山田^太郎=やまだ^たろう", "Иванов^Иван")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_says_whose_study_it_is_decoded(
+    archive: tuple[Destination, ArchiveIndex], tmp_path: Path, name: str
+) -> None:
+    destination, index = archive
+    of = report(20 + NAMES.index(name))
+    patient = replace(of.study.patient, patient_name=name)
+    of = replace(of, study=replace(of.study, patient=patient))
+    instances = write_instances(tmp_path, of)
+    destination.deliver(of, instances, in_doubt=frozenset(), progress=_ignore)
+    told = index.attributes(of.study.study_instance_uid, KEYWORDS)
+    assert told is not None
+    assert told["PatientID"] == "MRN-4711"
+    groups = told.get("PatientName", "").split("=")
+    # some give the alphabetic group alone, and Orthanc answers in Latin 1 unless it is told otherwise, without
+    # the characters that are not in it: of those it says nothing, and nothing else instead
+    for said, meant in zip(groups, name.split("="), strict=False):
+        assert said.strip("^") in {"", meant}
+    if groups[0].isascii() is name.isascii():
+        assert groups[0] == name.split("=", maxsplit=1)[0]
+    assert set(told) <= set(KEYWORDS)
+    assert all(told.values())
+
+
+def test_an_unknown_study_is_nobodys(archive: tuple[Destination, ArchiveIndex]) -> None:
+    _, index = archive
+    assert index.attributes("2.25.404", KEYWORDS) is None

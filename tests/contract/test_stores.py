@@ -633,7 +633,7 @@ class TestOutbox:
         store.claimed_delivery()
         store.expire_leases()
         assert store.outbox().sweep() == 1
-        assert sorted(self.rung(store)) == [DELIVER, DELIVER]
+        assert self.rung(store) == [DELIVER]  # one for both: it wakes the lanes of all destinations
 
     def test_the_sweep_leaves_alone_what_is_over(self, store: Store) -> None:
         store.published()

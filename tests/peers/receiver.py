@@ -53,6 +53,8 @@ class Receiver:
     """How long every C-STORE response is held back after the instance is stored."""
     answer_find: bool = True
     """False: C-FIND fails with A700."""
+    identity: dict[str, str] = field(default_factory=dict)
+    """What it says of every study instead of what was stored: somebody has corrected it there."""
     _gate: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _log: list[Received] = field(default_factory=list)
@@ -90,6 +92,7 @@ class Receiver:
         self.statuses.clear()
         self.delay_s = 0.0
         self.answer_find = True
+        self.identity.clear()
         self.go_on()
         with self._lock:
             self._log.clear()
@@ -131,6 +134,9 @@ class Receiver:
             yield 0xA700, None
             return
         asked = event.identifier
+        if asked.QueryRetrieveLevel == "STUDY":
+            yield from self._of_study(asked)
+            return
         for path in self.stored.values():
             held = dcmread(path, stop_before_pixels=True)
             same = (held.StudyInstanceUID, held.SeriesInstanceUID) == (
@@ -144,6 +150,21 @@ class Receiver:
                 answer.SeriesInstanceUID = held.SeriesInstanceUID
                 answer.SOPInstanceUID = held.SOPInstanceUID
                 yield PENDING, answer
+
+    def _of_study(self, asked: Dataset) -> Iterator[tuple[int, Dataset | None]]:
+        for path in self.stored.values():
+            held = dcmread(path, stop_before_pixels=True)
+            if held.StudyInstanceUID == asked.StudyInstanceUID:
+                answer = Dataset()
+                answer.SpecificCharacterSet = held.get("SpecificCharacterSet", "ISO_IR 6")
+                answer.QueryRetrieveLevel = "STUDY"
+                for element in asked:
+                    if element.keyword and element.keyword in held:
+                        answer[element.tag] = held[element.tag]
+                for keyword, value in self.identity.items():
+                    setattr(answer, keyword, value)
+                yield PENDING, answer
+                return
 
 
 @contextlib.contextmanager

@@ -35,7 +35,9 @@ TABLES: dict[str, type[BaseModel]] = {
     "[retention]": settings.RetentionTable,
     "[hl7]": settings.Hl7Table,
     "[orders]": settings.OrdersTable,
+    "[identity]": settings.IdentityTable,
     "[[peer]]": settings.Peer,
+    "[peer.delivery]": settings.DeliveryTable,
     "[peer.fhir]": settings.FhirTable,
     "[peer.fhir.auth]": settings.AuthTable,
     "[peer.fhir.tls]": settings.ClientTlsTable,
@@ -86,6 +88,7 @@ def test_no_table_of_the_configuration_is_left_out() -> None:
     assert names | {
         "[listener.tls]",
         "[[peer]]",
+        "[peer.delivery]",
         "[peer.fhir]",
         "[peer.fhir.auth]",
         "[peer.fhir.tls]",

@@ -164,6 +164,7 @@ def _write(folder: Path, of: Report, sop_class: str, uid: str) -> Instance:
     dataset.StudyInstanceUID = of.study.study_instance_uid
     dataset.SeriesInstanceUID = series
     dataset.Modality = "SEG" if sop_class == SEGMENTATION else "SR"
+    dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.PatientID = of.study.patient.patient_id
     dataset.PatientName = of.study.patient.patient_name
     path = folder / f"{uid}.dcm"

@@ -193,3 +193,68 @@ def test_a_url_with_a_password_is_not_repeated() -> None:
     with pytest.raises(Unavailable) as unavailable:
         index.instances("2.25.100", "2.25.200")
     assert "s3cret" not in str(unavailable.value)
+
+
+def study(**values: Any) -> dict[str, Any]:
+    one: dict[str, Any] = {"0020000D": {"vr": "UI", "Value": ["2.25.100"]}}
+    return one | {tag.removeprefix("x"): value for tag, value in values.items()}
+
+
+def whose(answer: Any, status: int = 200) -> Any:
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, json=answer))
+    index = QidoArchiveIndex(BASE, transport=transport)
+    return index.attributes("2.25.100", ("PatientID", "PatientName", "PatientSex"))
+
+
+def test_whose_study_it_is() -> None:
+    name = {"Alphabetic": "Yamada^Tarou ", "Ideographic": "山田^太郎", "Phonetic": "やまだ^たろう"}
+    said = study(
+        x00100020={"vr": "LO", "Value": [" 4711 "]},
+        x00100010={"vr": "PN", "Value": [name]},
+        x00100040={"vr": "CS"},
+    )
+    assert whose([said]) == {
+        "PatientID": "4711",
+        "PatientName": "Yamada^Tarou=山田^太郎=やまだ^たろう",
+    }
+    assert whose([said, said]) is not None
+
+
+@pytest.mark.parametrize(
+    "name", [{"Ideographic": "山田"}, {"Alphabetic": None, "Ideographic": "山田"}]
+)
+def test_a_group_of_a_name_keeps_its_place(name: dict[str, Any]) -> None:
+    assert whose([study(x00100010={"vr": "PN", "Value": [name]})])["PatientName"] == "=山田"
+
+
+def test_the_question_names_no_patient() -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(204)
+
+    index = QidoArchiveIndex(BASE, transport=httpx.MockTransport(answer))
+    assert index.attributes("2.25.100", ("PatientID", "PatientName")) is None
+    assert dict(seen[0].url.params) == {
+        "StudyInstanceUID": "2.25.100",
+        "includefield": "00100020,00100010",
+    }
+
+
+def test_a_service_that_ignores_the_question_tells_of_no_other_study() -> None:
+    other = {"0020000D": {"vr": "UI", "Value": ["2.25.999"]}, "00100020": {"Value": ["OTHER"]}}
+    assert whose([other]) is None
+
+
+def test_two_answers_for_one_study_that_differ_are_none() -> None:
+    with pytest.raises(Refused) as refused:
+        whose([study(x00100020={"Value": ["A"]}), study(x00100020={"Value": ["B"]})])
+    assert refused.value.reason == "ARCHIVE-CONTRADICTS"
+
+
+@pytest.mark.parametrize("answer", [{"an": "object"}, "text", 7])
+def test_an_answer_about_a_study_that_is_no_list(answer: Any) -> None:
+    with pytest.raises(Refused) as refused:
+        whose(answer)
+    assert refused.value.reason == "DICOMWEB-NOT-JSON"

@@ -187,8 +187,10 @@ class MemoryDeliveries:
     calls: list[Call] = field(default_factory=list)
     owed: list[DeliveryClaim] = field(default_factory=list)
     failures: dict[str, Exception] = field(default_factory=dict)
+    unanswered: list[bool] = field(default_factory=list)
+    """Of each that was given back, whether it counts against the destination."""
 
-    def claim(self) -> DeliveryClaim | None:
+    def claim(self, destination: str | None = None) -> DeliveryClaim | None:
         return self.owed.pop(0) if self.owed else None
 
     def renew(self, claim: DeliveryClaim) -> None:
@@ -205,8 +207,11 @@ class MemoryDeliveries:
     def park(self, claim: DeliveryClaim, reason: str, detail: str) -> None:
         self._call("park", claim.delivery_id, reason, detail)
 
-    def give_back(self, claim: DeliveryClaim, reason: str, after_s: float) -> None:
+    def give_back(
+        self, claim: DeliveryClaim, reason: str, after_s: float, *, unanswered: bool = False
+    ) -> None:
         self._call("give_back", claim.delivery_id, reason, after_s)
+        self.unanswered.append(unanswered)
 
     def _call(self, name: str, *values: Any) -> None:
         if name in self.failures:
@@ -257,7 +262,7 @@ class MemoryWithdrawals:
     owed: list[WithdrawalClaim] = field(default_factory=list)
     failures: dict[str, Exception] = field(default_factory=dict)
 
-    def claim(self) -> WithdrawalClaim | None:
+    def claim(self, destination: str | None = None) -> WithdrawalClaim | None:
         return self.owed.pop(0) if self.owed else None
 
     def renew(self, claim: WithdrawalClaim) -> None:
@@ -271,7 +276,9 @@ class MemoryWithdrawals:
     def park(self, claim: WithdrawalClaim, reason: str, detail: str) -> None:
         self._call("park", claim.withdrawal_id, reason, detail)
 
-    def give_back(self, claim: WithdrawalClaim, reason: str, after_s: float) -> None:
+    def give_back(
+        self, claim: WithdrawalClaim, reason: str, after_s: float, *, unanswered: bool = False
+    ) -> None:
         self._call("give_back", claim.withdrawal_id, reason, after_s)
 
     def _call(self, name: str, *values: Any) -> None:

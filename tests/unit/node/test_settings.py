@@ -258,3 +258,59 @@ def test_sop_classes_that_the_site_names(tmp_path: Path, uid: str, fault: str | 
         assert load(tmp_path, text).listener.sop_classes == (uid,)
     else:
         assert fault in " ".join(faults(tmp_path, text))
+
+
+LANE = WHOLE.replace(
+    "port = 104\n",
+    """port = 104
+takes = [{ ContentQualification = "PRODUCT", Present = { present = true } }]
+
+[peer.delivery]
+concurrency = 2
+backoff_longest_s = 60
+closed = ["02:00-04:00", "Sun 22:00-06:00"]
+time_zone = "Europe/Vienna"
+daily_cap = 500
+""",
+)
+
+
+def test_a_destination_has_a_lane_and_criteria(tmp_path: Path) -> None:
+    pacs = load(tmp_path, LANE).peer_named("pacs")
+    lane = pacs.lane
+    assert (lane.destination, lane.concurrency, lane.daily_cap) == ("pacs", 2, 500)
+    assert (lane.backoff.first_s, lane.backoff.longest_s, lane.zone) == (2.0, 60.0, "Europe/Vienna")
+    assert [(str(one.begins), str(one.ends), one.weekday) for one in lane.closed] == [
+        ("02:00:00", "04:00:00", None),
+        ("22:00:00", "06:00:00", 6),
+    ]
+    (criteria,) = pacs.criteria
+    assert criteria.keys == {"ContentQualification", "Present"}
+
+
+def test_a_destination_without_a_table_has_the_common_lane(tmp_path: Path) -> None:
+    lane = load(tmp_path, WHOLE).peer_named("pacs").lane
+    assert (lane.concurrency, lane.breaker_after, lane.closed, lane.daily_cap) == (1, 3, (), None)
+
+
+@pytest.mark.parametrize(
+    ("former", "wrong", "words"),
+    [
+        ('"02:00-04:00"', '"2-4"', "expected"),
+        ('"02:00-04:00"', '"02:00-02:00"', "expected"),
+        ('"02:00-04:00"', '"Day 02:00-04:00"', "expected"),
+        ("backoff_longest_s = 60", "backoff_longest_s = 1", "longer"),
+        ("Present = {", "Finding = {", "a result has Model"),
+        ("Present = {", "Present = { colour = 1,", "no such criterion"),
+        (
+            '[{ ContentQualification = "PRODUCT", Present = { present = true } }]',
+            "[{}]",
+            "take all",
+        ),
+        ("concurrency = 2", "concurrency = 17", "less than or equal to 16"),
+    ],
+)
+def test_a_lane_that_is_not_understood(tmp_path: Path, former: str, wrong: str, words: str) -> None:
+    assert former in LANE
+    (fault,) = faults(tmp_path, LANE.replace(former, wrong))
+    assert words in fault

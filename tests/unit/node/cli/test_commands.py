@@ -266,6 +266,31 @@ def test_a_parked_delivery_is_owed_again(node: Node) -> None:
     assert states[claim.delivery_id] == "OWED"
 
 
+def test_parked_deliveries_are_listed_and_owed_again_together(node: Node) -> None:
+    node.store.published()
+    for reason in ("EHR-422", "NOT-ROUTED"):
+        node.store.deliveries.park(node.store.claimed_delivery(), reason, "no")
+    (letter,) = json.loads(node.run("deliveries", "--parked", "--json").stdout)
+    assert letter["reason"] == "EHR-422"
+    (told,) = [
+        row
+        for row in json.loads(node.run("destinations", "--json").stdout)
+        if row["destination"] == letter["destination"]
+    ]
+    assert (told["state"], told["parked"]) == ("ANSWERS", 1)
+    assert "ANSWERS" in node.run("destinations").stdout
+    assert "0 deliveries" in node.run("retry", "--parked", "--destination", "nobody").stdout
+    assert "1 deliveries" in node.run("retry", "--parked").stdout
+    assert json.loads(node.run("deliveries", "--parked", "--json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("some-delivery", "--parked"), ("x", "--destination", "y")]
+)
+def test_either_one_or_all_are_owed_again(node: Node, arguments: tuple[str, ...]) -> None:
+    assert node.run("retry", *arguments).exit_code == 2
+
+
 def test_a_parked_withdrawal_is_told_and_owed_again(node: Node) -> None:
     node.store.published()
     node.store.deliver_all()

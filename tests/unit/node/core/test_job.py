@@ -31,12 +31,17 @@ LEGAL = {
     ("DeliveryState", "OWED", "PARKED"),
     ("DeliveryState", "SENT", "CONFIRMED"),
     ("DeliveryState", "SENT", "WITHDRAWN"),
+    ("DeliveryState", "SENT", "OWED"),
+    ("DeliveryState", "SENT", "PARKED"),
     ("DeliveryState", "CONFIRMED", "WITHDRAWN"),
+    ("DeliveryState", "CONFIRMED", "OWED"),
+    ("DeliveryState", "CONFIRMED", "PARKED"),
     ("DeliveryState", "PARKED", "OWED"),
     ("InstanceState", "OWED", "SENDING"),
     ("InstanceState", "OWED", "SENT"),
     ("InstanceState", "SENDING", "SENDING"),
     ("InstanceState", "SENDING", "SENT"),
+    ("InstanceState", "SENT", "OWED"),
 }
 """Kind of state, from, to: written down a second time, so that a change of the tables is a decision."""
 

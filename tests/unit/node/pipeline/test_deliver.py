@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
+from inference.selection import Selection, parse
 from integrations.context import Record
 from integrations.errors import IntegrationError, Refused, Unavailable
 from integrations.report import Report
 from integrations.testing import MemoryArchive, MemoryRecord, MemoryReports
 from node.core.job import DeliveryClaim, DeliveryState, InstanceState
+from node.core.lane import Backoff
 from node.errors import LeaseLost, OutOfResources
 from node.pipeline.deliver import Outlet, deliver_next
 from node.pipeline.records import as_record
@@ -39,8 +41,9 @@ def run(
     files: MemoryFiles,
     destination: MemoryArchive | MemoryReports,
     record: Record | None = None,
+    takes: tuple[Selection, ...] = (),
 ) -> bool:
-    outlets = {"pacs": Outlet(destination=destination, record=record)}
+    outlets = {"pacs": Outlet(destination=destination, record=record, takes=takes)}
     return deliver_next(deliveries, files, outlets, held, 3)
 
 
@@ -111,7 +114,10 @@ def test_what_is_in_doubt_is_asked_for_first(files: MemoryFiles, arrived: bool) 
 def test_a_destination_that_is_away_is_tried_again_later(files: MemoryFiles) -> None:
     deliveries = owed(attempt=3)
     run(deliveries, files, MemoryArchive(failures=[None, Unavailable("no answer")]))
-    assert deliveries.calls[-1] == ("give_back", "delivery-1", "PEER-UNAVAILABLE", 8.0)
+    pause = Backoff().delay_s(3, "2.25.901")
+    assert deliveries.calls[-1] == ("give_back", "delivery-1", "PEER-UNAVAILABLE", pause)
+    assert 4.0 <= pause <= 8.0
+    assert deliveries.unanswered == [True]
     assert ("progress", SEG, InstanceState.SENT) in deliveries.calls
 
 
@@ -119,6 +125,67 @@ def test_a_destination_that_refuses_parks_with_its_reason(files: MemoryFiles) ->
     deliveries = owed()
     run(deliveries, files, MemoryArchive(failures=[Refused("PACS-A900", "no")]))
     assert deliveries.calls[-1] == ("park", "delivery-1", "PACS-A900", "no")
+
+
+def test_a_destination_that_lets_nobody_in_is_tried_again(files: MemoryFiles) -> None:
+    deliveries = owed()
+    run(deliveries, files, MemoryArchive(failures=[Refused("ASSOCIATION-REJECTED", "who?")]))
+    assert deliveries.calls[-1][:3] == ("give_back", "delivery-1", "ASSOCIATION-REJECTED")
+    assert deliveries.unanswered == [True]
+
+
+def test_a_shortage_of_ours_does_not_count_against_the_destination(files: MemoryFiles) -> None:
+    deliveries = owed()
+    deliveries.failures["finish"] = OutOfResources("database")
+    run(deliveries, files, MemoryArchive())
+    assert deliveries.unanswered == [False]
+
+
+def only(**takes: Any) -> tuple[Selection, ...]:
+    return (parse(takes),)
+
+
+@pytest.mark.parametrize(
+    ("takes", "why"),
+    [
+        ({"Present": "Cyst"}, "Present must be Cyst"),
+        ({"Undecided": {"present": True}}, "Undecided must be present"),
+        ({"ContentQualification": "SERVICE"}, "ContentQualification must be SERVICE"),
+        ({"Model": "another", "Present": "Cyst"}, "Model must be another; Present must be Cyst"),
+    ],
+)
+def test_a_result_that_is_not_for_a_destination_is_not_brought(
+    files: MemoryFiles, takes: dict[str, Any], why: str
+) -> None:
+    deliveries, archive = owed(), MemoryArchive()
+    run(deliveries, files, archive, takes=only(**takes))
+    assert deliveries.calls[-1] == ("park", "delivery-1", "NOT-ROUTED", why)
+    assert archive.sent == []
+
+
+def test_one_criterion_of_several_suffices(files: MemoryFiles) -> None:
+    found = REPORT.findings[0]
+    archive = MemoryArchive()
+    takes = (*only(Model="another"), *only(Present=found.label))
+    assert found.present
+    run(owed(), files, archive, takes=takes)
+    assert archive.sent == [SEG, SR]
+
+
+def test_what_was_measured_may_decide(files: MemoryFiles) -> None:
+    found = REPORT.findings[0]
+    (quantity, *_) = found.quantities
+    key, value = f"{found.label}/{quantity.concept.meaning}", float(quantity.value)
+    for minimum, sent in ((value, [SEG, SR]), (value + 1, [])):
+        archive = MemoryArchive()
+        run(owed(), files, archive, takes=only(**{key: {"min": minimum}}))
+        assert archive.sent == sent
+
+
+def test_whoever_has_the_former_result_is_told_the_newer_one(files: MemoryFiles) -> None:
+    archive = MemoryArchive()
+    run(owed(follows=True), files, archive, takes=only(Present="Cyst"))
+    assert archive.sent == [SEG, SR]
 
 
 def test_a_destination_that_was_taken_out_of_the_file(files: MemoryFiles) -> None:

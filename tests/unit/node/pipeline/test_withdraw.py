@@ -6,6 +6,7 @@ import pytest
 from integrations.destination import Destination
 from integrations.errors import IntegrationError, Refused, Unavailable
 from integrations.testing import MemoryArchive, MemoryReports
+from node.core.lane import Backoff
 from node.core.withdrawal import IDENTITY_CORRECTED, WithdrawalClaim, WithdrawalState
 from node.errors import LeaseLost
 from node.pipeline.deliver import Outlet
@@ -75,10 +76,13 @@ def test_an_archive_corrects_what_it_holds() -> None:
     assert withdrawals.calls[-1] == ("finish", "w-1", WithdrawalState.KEPT, None)
 
 
+PAUSE = Backoff().delay_s(3, owed().owed[0].transaction_uid)
+
+
 @pytest.mark.parametrize(
     ("failure", "call"),
     [
-        (Unavailable("away"), ("give_back", "w-1", "PEER-UNAVAILABLE", 8.0)),
+        (Unavailable("away"), ("give_back", "w-1", "PEER-UNAVAILABLE", PAUSE)),
         (Refused("EHR-403", "no scope"), ("park", "w-1", "EHR-403", "no scope")),
     ],
 )

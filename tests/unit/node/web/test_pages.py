@@ -199,6 +199,11 @@ def test_every_metric_of_the_closed_list_is_exposed() -> None:
         "jobs",
         "results",
         "deliveries",
+        "destination_owed",
+        "destination_parked",
+        "destination_open",
+        "destination_oldest",
+        "identity",
         "withdrawals",
         "announced",
         "retrievals",
@@ -227,3 +232,19 @@ def test_health_fails_when_the_database_cannot_be_read(store: Store, browser: Br
     assert browser.get("/health").status_code == 200
     store.write("DROP TABLE outbox")
     assert browser.get("/health").status_code == 500
+
+
+def test_the_first_page_tells_how_destinations_fare_and_what_is_parked(
+    store: Store, browser: Browser
+) -> None:
+    store.published()
+    claims = [store.claimed_delivery(), store.claimed_delivery()]
+    (ehr,) = [claim for claim in claims if claim.destination == "ehr"]
+    (pacs,) = [claim for claim in claims if claim.destination == "pacs"]
+    store.deliveries.park(ehr, "EHR-422", "no")
+    store.deliveries.give_back(pacs, "PEER-UNAVAILABLE", 60, unanswered=True)
+    page = browser.get("/").text
+    assert f"overread retry {ehr.delivery_id}" in page
+    assert '<span class="state FAILS">FAILS</span>' in page
+    told = {row["destination"]: row for row in browser.get("/api/destinations").json()}
+    assert (told["ehr"]["parked"], told["pacs"]["owed"], told["pacs"]["failures"]) == (1, 1, 1)
