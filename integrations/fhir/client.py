@@ -1,37 +1,21 @@
 """A FHIR R4 server's REST interface (FHIR R4 http), as far as we use it."""
 
-import logging
-import re
 import ssl
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
 import httpx
 
-from integrations.auth import Auth, NoAuth, Renewable
-from integrations.errors import Refused, Unavailable
+from integrations.auth import Auth
+from integrations.errors import Refused
 from integrations.fhir.answers import Held, Written, answered, held
 from integrations.fhir.elements import many, one, text
-from integrations.fhir.pace import Pace
-from integrations.fhir.wire import Resource, decode, encode
+from integrations.fhir.exchange import Exchange
+from integrations.fhir.wire import Resource, decode
 
-# httpx logs every URL at INFO and httpcore at DEBUG, and the URL of a search carries the patient's number.
-logging.getLogger("httpx").setLevel(logging.WARNING)
-logging.getLogger("httpcore").setLevel(logging.WARNING)
-
-_FHIR_JSON = "application/fhir+json"
 _MOST_PAGES = 100
-_MOST_BYTES = 32 << 20
-"""Of one answer: a page of 200 resources has less than one megabyte."""
-_PATIENCE = 4
-_MOST_ISSUES = 5
-_CODE = re.compile(r"[a-z-]{1,40}")
-_TEMPORARY = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-"""409 among them: two transactions met, and the loser may try again (FHIR R4 http, transaction)."""
 
 NOT_OFFERED = frozenset(f"EHR-{status}" for status in (400, 403, 404, 405, 501))
 """Reasons of a search for something that a server does not keep, or does not show to us."""
@@ -69,17 +53,13 @@ class FhirClient:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
-        self._auth: Auth = auth if auth is not None else NoAuth()
-        self._pace = Pace(requests_per_s)
-        self._until: float | None = None
-        self._read_timeout_s = read_timeout_s
-        self._most_s = _PATIENCE * read_timeout_s
-        self._patience = httpx.Timeout(read_timeout_s, connect=connect_timeout_s).as_dict()
-        self._http = httpx.Client(
-            timeout=httpx.Timeout(read_timeout_s, connect=connect_timeout_s),
-            headers={"Accept": _FHIR_JSON},
-            follow_redirects=False,
-            verify=tls if tls is not None else True,
+        self._exchange = Exchange(
+            self.base_url,
+            auth=auth,
+            connect_timeout_s=connect_timeout_s,
+            read_timeout_s=read_timeout_s,
+            requests_per_s=requests_per_s,
+            tls=tls,
             transport=transport,
         )
 
@@ -96,7 +76,7 @@ class FhirClient:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._exchange.close()
 
     def read(self, reference: str) -> Resource:
         """Read one resource (``Patient/123``).
@@ -120,7 +100,7 @@ class FhirClient:
         Refused
             It has no such resource (``EHR-404``, ``EHR-410``), or does not give it.
         """
-        answer = self._request("GET", f"{self.base_url}/{reference}")
+        answer = self._exchange.request("GET", f"{self.base_url}/{reference}")
         return held(reference, self._decoded(answer), answer.headers.get("ETag"))
 
     def write(
@@ -141,7 +121,7 @@ class FhirClient:
             It will not take it: ``EHR-412`` when another version stands there meanwhile.
         """
         extra = {} if if_match is None else {"If-Match": if_match}
-        answer = self._request(method, f"{self.base_url}/{path}", resource, extra)
+        answer = self._exchange.request(method, f"{self.base_url}/{path}", resource, extra)
         return answered(answer.headers.get("Location"), answer.content)
 
     def search(self, resource_type: str, parameters: Mapping[str, str]) -> list[Resource]:
@@ -185,102 +165,20 @@ class FhirClient:
         """
         return self._ask("POST", self.base_url, bundle)
 
-    @contextmanager
-    def within(self, seconds: float) -> Iterator[None]:
+    def within(self, seconds: float) -> AbstractContextManager[None]:
         """Bound all requests of a block together: those that are late are `Unavailable`."""
-        self._until = time.monotonic() + seconds
-        try:
-            yield
-        finally:
-            self._until = None
+        return self._exchange.within(seconds)
 
     def _ask(self, method: str, url: str, body: Resource | None = None) -> Resource:
-        return self._decoded(self._request(method, url, body))
+        return self._decoded(self._exchange.request(method, url, body))
 
     def _decoded(self, answer: httpx.Response) -> Resource:
         try:
             return decode(answer.content)
         except ValueError:
-            raise Refused("EHR-NOT-FHIR", f"{self._where()} did not answer in JSON") from None
-
-    def _request(
-        self,
-        method: str,
-        url: str,
-        body: Resource | None = None,
-        extra: Mapping[str, str] | None = None,
-    ) -> httpx.Response:
-        answer = self._answered(method, url, body, extra)
-        if answer.status_code == 401 and isinstance(self._auth, Renewable):
-            # a token may end early: the server was started anew, or somebody took it back
-            self._auth.forget()
-            answer = self._answered(method, url, body, extra)
-        self._check(answer)
-        return answer
-
-    def _answered(
-        self, method: str, url: str, body: Resource | None, extra: Mapping[str, str] | None
-    ) -> httpx.Response:
-        self._pace.wait()
-        headers = {} if body is None else {"Content-Type": _FHIR_JSON, "Prefer": "return=minimal"}
-        headers |= extra or {}
-        authorization = self._auth.header()
-        if authorization is not None:
-            headers["Authorization"] = authorization
-        content = None if body is None else encode(body).encode()
-        request = self._http.build_request(method, url, headers=headers, content=content)
-        return self._received(request)
-
-    def _received(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and read its answer, neither for ever nor without end.
-
-        Raises
-        ------
-        Unavailable
-            It took too long, or the connection broke.
-        Refused
-            The answer is too large, or is not what its header says.
-        """
-        longest = self._most_s if self._until is None else self._until - time.monotonic()
-        until = time.monotonic() + longest
-        if longest <= 0:
-            raise Unavailable(f"{self._where()}: no time is left")
-        patience = {**self._patience, "read": min(self._read_timeout_s, longest)}
-        request.extensions = {**request.extensions, "timeout": patience}
-        content = bytearray()
-        try:
-            answer = self._http.send(request, stream=True)
-            with closing(answer):
-                for part in answer.iter_bytes():
-                    content += part
-                    if len(content) > _MOST_BYTES:
-                        raise Refused("EHR-TOO-LARGE", f"{self._where()}: over {_MOST_BYTES} bytes")
-                    if time.monotonic() > until:
-                        raise Unavailable(f"{self._where()}: the answer took too long")
-        except httpx.DecodingError:
-            raise Refused("EHR-NOT-FHIR", f"{self._where()}: the answer is not decoded") from None
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            # the cause is left out of the chain: its text may quote the URL
-            raise Unavailable(f"{self._where()}: {type(error).__name__}") from None
-        return httpx.Response(answer.status_code, headers=_plain(answer), content=bytes(content))
-
-    def _check(self, answer: httpx.Response) -> None:
-        """Raise what an answer other than 200 and 201 means.
-
-        Raises
-        ------
-        Unavailable
-            The same request may work later.
-        Refused
-            It will not.
-        """
-        status = answer.status_code
-        if status in {200, 201}:
-            return
-        said = f"{self._where()} answered {status}{_issues(answer)}"
-        if status in _TEMPORARY:
-            raise Unavailable(said)
-        raise Refused(f"EHR-{status}", said)
+            raise Refused(
+                "EHR-NOT-FHIR", f"{self._exchange.where} did not answer in JSON"
+            ) from None
 
     def _next(self, page: Resource) -> str | None:
         for link in many(page, "link"):
@@ -288,15 +186,12 @@ class FhirClient:
                 try:
                     url = httpx.URL(self.base_url + "/").join(text(link, "url"))
                 except httpx.InvalidURL:
-                    raise Refused("EHR-NOT-FHIR", f"{self._where()}: no link") from None
+                    raise Refused("EHR-NOT-FHIR", f"{self._exchange.where}: no link") from None
                 if (url.scheme, url.netloc) != _origin(self.base_url):
                     # the token must not follow a link to somebody else
-                    raise Refused("EHR-FOREIGN-LINK", f"{self._where()} continues elsewhere")
+                    raise Refused("EHR-FOREIGN-LINK", f"{self._exchange.where} continues elsewhere")
                 return str(url)
         return None
-
-    def _where(self) -> str:
-        return urlsplit(self.base_url).netloc
 
 
 def token(system: str, value: str) -> str:
@@ -312,15 +207,6 @@ def _origin(url: str) -> tuple[str, bytes]:
     return parsed.scheme, parsed.netloc
 
 
-def _plain(answer: httpx.Response) -> dict[str, str]:
-    """Give the headers that still hold of what was read and decoded."""
-    return {
-        name: answer.headers[name]
-        for name in ("date", "etag", "location", "retry-after")
-        if name in answer.headers
-    }
-
-
 def _matches(page: Resource, resource_type: str) -> list[Resource]:
     """Leave out what was included and an OperationOutcome about the search."""
     return [
@@ -329,18 +215,3 @@ def _matches(page: Resource, resource_type: str) -> list[Resource]:
         if text(one(entry, "search"), "mode") in {"", "match"}
         and text(one(entry, "resource"), "resourceType") == resource_type
     ]
-
-
-def _issues(answer: httpx.Response) -> str:
-    """Severity and code of an OperationOutcome's issues; its texts may name the patient."""
-    try:
-        outcome = decode(answer.content)
-    except ValueError:
-        return ""
-    if text(outcome, "resourceType") != "OperationOutcome":
-        return ""
-    issues = many(outcome, "issue")
-    codes = [(text(issue, "severity"), text(issue, "code")) for issue in issues[:_MOST_ISSUES]]
-    # both are codes of FHIR; what is none may be anything
-    named = [f"{severity}/{code}" for severity, code in codes if _CODE.fullmatch(severity + code)]
-    return f" ({', '.join(dict.fromkeys(named))})" if named else ""

@@ -82,7 +82,8 @@ class MemoryFhir:
         """Answer a request."""
         path = request.url.path.removeprefix("/fhir").strip("/")
         if request.method == "POST":
-            return self._transaction(json.loads(request.content))
+            sent = json.loads(request.content)
+            return self._transaction(sent) if not path else self._create(sent)
         kind, _, name = path.partition("/")
         if self.keeps is not None and kind not in self.keeps:
             return httpx.Response(404)
@@ -110,6 +111,11 @@ class MemoryFhir:
             following = httpx.QueryParams([*rest, ("_from", str(begin + self.page))])
             page["link"] = [{"relation": "next", "url": f"{kind}?{following}"}]
         return _answer(page)
+
+    def _create(self, resource: Found) -> httpx.Response:
+        kept = self.put({**resource, "id": f"made-{len(self.resources)}"})
+        where = f"{kept['resourceType']}/{kept['id']}"
+        return httpx.Response(201, headers={"Location": where})
 
     def _transaction(self, bundle: Found) -> httpx.Response:
         written = []
