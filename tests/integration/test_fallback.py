@@ -27,6 +27,7 @@ from node.core.job import Readiness
 from node.core.study import Arrival
 from node.dicom.header import read_header
 from node.pipeline.analyse import Bench, analyse_next
+from node.pipeline.confirm import Confirmer, confirm_next
 from node.pipeline.deliver import OtherForms, Outlet, deliver_next
 from node.pipeline.forms import Workshop
 from node.pipeline.receive import receive
@@ -129,6 +130,13 @@ class Node:
         destination = StorageDestination(self.peer, DicomArchiveIndex(self.peer))
         outlets = {self.name: Outlet(destination=destination, forms=forms)}
         while deliver_next(self.store.deliveries, self.files, outlets, held, 99):
+            pass
+
+    def confirm(self) -> None:
+        """Let the archive be asked for what an interrupted delivery had brought."""
+        index = DicomArchiveIndex(self.peer)
+        archive = Confirmer(peer=self.name, request=None, within_s=60.0, index=index)
+        while confirm_next(self.store.confirmations, archive, held):
             pass
 
     def profiles(self) -> list[str]:
@@ -236,6 +244,7 @@ def test_killed_at_any_commit_each_object_arrives_once(
                 killed = killer.left <= 0
             one.store.expire_leases()
             one.deliver()
+            one.confirm()
             assert one.delivered() == {"pictures": "CONFIRMED"}
             assert one.profiles() == ["generic-pacs", "pictures"]
             arrived = [item.sop_instance_uid for item in picky.received]
