@@ -26,7 +26,7 @@ endef
 export WITHOUT_PEERS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test judge-results kill-test fuzz fuzz-ehr fuzz-feed property-test check lint types contracts peers clean
+.PHONY: help demo test judge-results kill-test outage-test fuzz fuzz-ehr fuzz-feed property-test check lint types contracts peers clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench-%: $(VENV)/.with-test ## A benchmark: bench-analysis, bench-context, bench
 kill-test: $(VENV)/.with-test ## Kill the listener 200 times under load, and a delivery at every transaction
 	OVERREAD_KILL_STRIDE=1 $(BIN)/python -m pytest $(PYTEST_FLAGS) tests/integration/test_confirmations.py
 	OVERREAD_KILLS=$${OVERREAD_KILLS:-200} $(BIN)/python -m pytest -s $(PYTEST_FLAGS) tests/acceptance/test_listener_killed.py
+
+outage-test: $(VENV)/.with-test ## Let each destination be sick for three hours, in every way
+	OVERREAD_OUTAGE_HOURS=$${OVERREAD_OUTAGE_HOURS:-3} $(BIN)/python -m pytest -s $(PYTEST_FLAGS) tests/acceptance/test_outage.py tests/acceptance/test_outage_processes.py
 
 judge-results: $(VENV)/.with-test ## Let the validators judge the results of 50 random studies in every profile
 	OVERREAD_STUDIES=$${OVERREAD_STUDIES:-50} $(BIN)/python -m pytest -s $(PYTEST_FLAGS) tests/conformance/test_random_studies.py

@@ -34,6 +34,7 @@ def dicom_peer(settings: Settings, peer: Peer) -> "DicomPeer":
         host=peer.host or "",
         port=peer.port or 0,
         calling_ae_title=settings.node.ae_title,
+        acse_timeout_s=peer.timeout_s,
         dimse_timeout_s=peer.timeout_s,
         tls=_tls(peer),
     )

@@ -12,7 +12,6 @@ from node.core.lane import Lane
 from node.core.withdrawal import (
     IDENTITY_CORRECTED,
     NOT_ROUTED,
-    QUIET,
     RETRACTED,
     SUPERSEDED,
     WithdrawalState,
@@ -24,6 +23,7 @@ from node.store.claims import instance_of, same_question
 from node.store.database import Database
 from node.store.events import tell
 from node.store.identities import ask_again
+from node.store.letters import dead
 from node.store.outbox import DELIVER, owed, put, remove
 from node.store.queueing import held_back
 from node.store.takeback import LEFT, begun, take_back_superseded
@@ -225,14 +225,7 @@ class DeliveryStore:
             The database could not be written.
         """
         with self._database.reading() as (connection, _):
-            parked = (
-                select(DELIVERY.c.delivery_id)
-                .where(
-                    DELIVERY.c.state == DeliveryState.PARKED,
-                    DELIVERY.c.reason.not_in(sorted(QUIET)),
-                )
-                .order_by(DELIVERY.c.created_at)
-            )
+            parked = select(DELIVERY.c.delivery_id).where(dead()).order_by(DELIVERY.c.created_at)
             if destination is not None:
                 parked = parked.where(DELIVERY.c.destination == destination)
             found = connection.execute(parked).scalars().all()

@@ -5,8 +5,8 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from node.core.job import DeliveryState
-from node.core.withdrawal import QUIET
 from node.store import schema
+from node.store.letters import dead
 
 DELIVERY, CIRCUIT = schema.delivery, schema.circuit
 ANSWERS, FAILS, OPEN = "ANSWERS", "FAILS", "OPEN"
@@ -16,10 +16,7 @@ ANSWERS, FAILS, OPEN = "ANSWERS", "FAILS", "OPEN"
 def destinations(connection: Connection) -> list[dict[str, Any]]:
     """Return each destination to which something was ever owed, or that did not answer."""
     owed = _counted(connection, DELIVERY.c.state == DeliveryState.OWED)
-    parked = _counted(
-        connection,
-        (DELIVERY.c.state == DeliveryState.PARKED) & DELIVERY.c.reason.not_in(sorted(QUIET)),
-    )
+    parked = _counted(connection, dead())
     known = set(connection.execute(select(DELIVERY.c.destination).distinct()).scalars())
     circuits = {row.destination: row for row in connection.execute(select(CIRCUIT)).all()}
     oldest: dict[str, float] = {

@@ -5,10 +5,10 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Select, func, select, true
 
 from node.core.study import Outcome
-from node.core.withdrawal import QUIET
 from node.store import schema
 from node.store.database import Database
 from node.store.destinations import OPEN, destinations
+from node.store.letters import dead
 from node.store.siblings import series_of_study
 
 Row = dict[str, Any]
@@ -91,13 +91,15 @@ class Overview:
 
     def dead_letters(self, limit: int = 1000) -> list[Row]:
         """Return the deliveries that somebody has to look at: parked, and still to be sent."""
-        rows = self.deliveries(limit=limit, state="PARKED")
-        return [row for row in rows if row["reason"] not in QUIET]
+        return self.deliveries(limit=limit, only=dead())
 
     def deliveries(
-        self, study_instance_uid: str | None = None, limit: int = 100, state: str | None = None
+        self,
+        study_instance_uid: str | None = None,
+        limit: int = 100,
+        only: ColumnElement[bool] | None = None,
     ) -> list[Row]:
-        """Return the newest deliveries, of one study or of all, in one state or in any."""
+        """Return the newest deliveries, of one study or of all, or only those that meet a condition."""
         delivery, result = schema.delivery, schema.result_set
         question = (
             select(
@@ -113,8 +115,8 @@ class Overview:
         )
         if study_instance_uid is not None:
             question = question.where(result.c.study_instance_uid == study_instance_uid)
-        if state is not None:
-            question = question.where(delivery.c.state == state)
+        if only is not None:
+            question = question.where(only)
         return self._rows(question)
 
     def withdrawals(self, study_instance_uid: str | None = None, limit: int = 100) -> list[Row]:

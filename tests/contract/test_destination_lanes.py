@@ -348,6 +348,19 @@ def test_one_call_owes_every_parked_delivery_again_but_those_that_are_over(
     assert states.count(("pacs", "OWED")) == 1
 
 
+def test_a_parked_result_that_was_superseded_is_nobodys_to_look_at(site: Destinations) -> None:
+    site.store.ready(1)
+    site.store.jobs.publish(site.store.claimed(), result_set(1))
+    site.deliveries.park(site.claim("ehr"), "EHR-412", "no")
+    overview = Overview(site.store.database)
+    assert len(overview.dead_letters()) == overview.counts()["destination_parked"]["ehr"] == 1
+    site.store.ready(4)
+    site.store.jobs.publish(site.store.claimed(), result_set(2))
+    assert overview.dead_letters() == []
+    assert overview.counts()["destination_parked"]["ehr"] == 0
+    assert site.deliveries.owe_all_again() == 0
+
+
 def test_it_is_told_how_each_destination_fares(site: Destinations) -> None:
     site.owe(4)
     for _ in range(3):

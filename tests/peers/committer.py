@@ -39,12 +39,18 @@ class Committer:
     node_port: int = 0
     forget: list[str] = field(default_factory=list)
     """Each of these is forgotten once, after it was answered with Success."""
+    lies: bool = False
+    """Everything is, as long as it is so."""
+    out_of_resources: bool = False
+    """C-STORE is answered A700."""
     fails: dict[str, int] = field(default_factory=dict)
     """Failure Reasons that are reported whatever it holds."""
     answers: list[int] = field(default_factory=list)
     """Statuses of the next N-ACTIONs; Success when it is empty."""
     stored: dict[str, bytes] = field(default_factory=dict)
     arrivals: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
+    """What came although it was stored."""
     asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     """(Transaction UID, SOP Instance UIDs) of each N-ACTION."""
     reported: list[int] = field(default_factory=list)
@@ -56,6 +62,12 @@ class Committer:
         uid = str(event.request.AffectedSOPInstanceUID)
         dataset = event.dataset
         self.arrivals.append(uid)
+        if self.out_of_resources:
+            return 0xA700
+        if self.lies:
+            return 0
+        if uid in self.stored:
+            self.twice.append(uid)
         if uid in self.forget:
             self.forget.remove(uid)
             return 0
