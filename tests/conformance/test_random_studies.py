@@ -22,6 +22,7 @@ from inference.results.profile import PROFILES, Coordinates, Profile
 from inference.results.set import build, write
 from inference.volume import load_volume
 from tests.conformance import validators
+from tests.conformance.readers import hold_readers
 from tests.unit.inference_results.studies import (
     BRAIN,
     CONTEXT,
@@ -129,7 +130,7 @@ def test_no_judge_finds_an_error_in_any_profile(seed: int, tmp_path: Path) -> No
         told = [e for e in validators.dcentvfy_errors(paths) if not (e in own or told_of_text(e))]
         assert told == [], profile.name
         report = stored[-1].path
-        validators.dsrdump(report)
+        hold_readers(report, result, profile, folder)
         if STUDIES > 1 and profile.name in asked:
             assert acceptance(report) == [], profile.name
 
@@ -165,6 +166,19 @@ def test_a_label_map_is_a_segmentation(tmp_path: Path) -> None:
         assert judged(report) == []
     assert len(errors["labelmap"]) == 2
     assert errors["generic-pacs"] == []
+
+
+def test_dcmtk_refuses_a_label_map_for_its_class_alone(tmp_path: Path) -> None:
+    """It says one thing of a report on a label map, and nothing once that one UID is another."""
+    result = with_everything(Study(segments=(BRAIN, LESION)).result(tmp_path / "source"))
+    report = write(build(result, REQUEST, PROFILES["labelmap"]), tmp_path)[-1].path
+    refused = validators.dsrdump_output(report)
+    assert refused.count(validators.UNKNOWN_IMAGE) == 1
+    assert "Invalid Value" in refused
+    known = validators.with_known_class(dcmread(report), tmp_path)
+    read = validators.dsrdump_output(known)
+    assert "Invalid" not in read
+    assert read.count("<CONTAINER:") == validators.dsrdump(report).count("<CONTAINER:") > 0
 
 
 def acceptance(report: Path) -> list[str]:

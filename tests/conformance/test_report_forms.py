@@ -16,6 +16,7 @@ from inference.results.objects import Kind
 from inference.results.profile import Coordinates, Notice, Profile, ReportClass, Segments
 from inference.results.set import build, write
 from tests.conformance import validators
+from tests.conformance.readers import hold_readers
 from tests.unit.inference_results.studies import (
     BRAIN,
     LESION,
@@ -111,65 +112,7 @@ def test_the_study_and_its_results_are_of_one_patient(made: Made) -> None:
 
 
 def test_readers_of_others_find_the_same_numbers_and_codes(made: Made, tmp_path: Path) -> None:
-    text = validators.dsrdump(made.paths[Kind.SR])
-    for code, count in expected_codes(made.result).items():
-        assert text.count(f"({code},") == count, code
-    in_groups = made.profile.groups_without_regions
-    found = [
-        (group["TrackingUniqueIdentifier"], item["quantity"]["CodeValue"], float(item["value"]))
-        for group in validators.tid1500(made.paths[Kind.SR], tmp_path)["Measurements"] or []
-        for item in group.get("measurementItems", [])
-    ]
-    expected = list(expected_numbers(made.result, in_groups=in_groups))
-    assert [(uid, code) for uid, code, _ in found] == [(uid, code) for uid, code, _ in expected]
-    np.testing.assert_allclose([v for *_, v in found], [v for *_, v in expected], rtol=1e-12)
-
-
-def expected_numbers(result: Result, *, in_groups: bool) -> list[tuple[str, str, float]]:
-    numbers: list[tuple[str, str, float]] = []
-    for finding in result.findings:
-        planar = () if finding.key_slice is None else finding.key_slice.measurements
-        numbers += [
-            (finding.tracking_uid, one.concept.value, one.value)
-            for one in (*finding.measurements, *planar)
-        ]
-    for place in result.detections:
-        decision = place.target.decision
-        numbers += [
-            (place.tracking_uid, one.concept.value, one.value) for one in place.measurements
-        ]
-        numbers += [
-            (place.tracking_uid, decision.score.value, place.score),
-            (place.tracking_uid, "threshold", decision.threshold),
-        ]
-    if not in_groups:
-        return numbers
-    for answer in result.classifications:
-        decision = answer.question.decision
-        numbers += [
-            (answer.tracking_uid, decision.score.value, answer.score),
-            (answer.tracking_uid, "threshold", decision.threshold),
-        ]
-    numbers += [(r.tracking_uid, r.quantity.concept.value, r.value) for r in result.readings]
-    return numbers
-
-
-def expected_codes(result: Result) -> dict[str, int]:
-    """How often dsrdump must show a code: presences, scores, thresholds and sides."""
-    places, answers = len(result.detections), result.classifications
-    presences = [answer.presence for answer in answers]
-    missed = len([t for t in result.card.targets if not places])
-    absent_segments = len([one for one in result.findings if not one.present])
-    return {
-        "52101004": presences.count("PRESENT"),  # type: ignore[arg-type] # an enum of str
-        "82334004": presences.count("INDETERMINATE"),  # type: ignore[arg-type] # as above
-        "272519000": presences.count("ABSENT") + missed + absent_segments,  # type: ignore[arg-type] # as above
-        "ich-score": len(answers),
-        "122157": places,
-        "threshold": places + len(answers),
-        "7771000": places,
-        "118560001": len(result.readings),
-    }
+    hold_readers(made.paths[Kind.SR], made.result, made.profile, tmp_path)
 
 
 def test_key_objects_pass_the_acceptance_tool(tmp_path: Path) -> None:

@@ -10,7 +10,14 @@ from pathlib import Path
 import highdicom as hd
 import numpy as np
 import pytest
-from pydicom import Dataset, dcmread
+from numpy.typing import NDArray
+from pydicom import Dataset, FileMetaDataset, dcmread
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    RLELossless,
+)
 
 from inference.findings import Result
 from inference.results.gate import check
@@ -23,7 +30,12 @@ from tests.unit.inference_results.studies import REQUEST
 CASES = int(os.environ.get("OVERREAD_CASES", "40"))
 SEED = int(os.environ.get("OVERREAD_SEED", "1"))
 
-pytestmark = [pytest.mark.peers, pytest.mark.slow, pytest.mark.timeout(60 + 2 * CASES)]
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.slow,
+    pytest.mark.timeout(60 + 2 * CASES),
+    pytest.mark.filterwarnings(f"ignore:{validators.COUNTED_AS_RAW}:UserWarning"),
+]
 
 
 @pytest.mark.parametrize("number", range(SEED, SEED + CASES))
@@ -91,3 +103,40 @@ def _slice(item: Dataset, result: Result) -> int:
     distances = np.linalg.norm(positions - named, axis=1)
     assert distances.min() < 0.001
     return int(distances.argmin())
+
+
+@pytest.mark.parametrize(("rows", "decoded"), [(4, False), (8, True)])
+def test_gdcm_decodes_no_run_lengths_of_fewer_than_64_bytes(
+    rows: int, decoded: bool, tmp_path: Path
+) -> None:
+    """Neither pydicom's run lengths; the same frame twice it does decode."""
+    image = _encoded_by_pydicom(np.arange(rows * 8, dtype=np.uint8).reshape(1, rows, 8))
+    pixels = image.pixel_array.tobytes()
+    image.save_as(tmp_path / "once.dcm")
+    assert validators.gdcm_buffer(tmp_path / "once.dcm") == (pixels if decoded else None)
+    twice = _encoded_by_pydicom(np.stack([image.pixel_array] * 2))
+    twice.save_as(tmp_path / "twice.dcm")
+    assert validators.gdcm_buffer(tmp_path / "twice.dcm") == pixels * 2
+
+
+def test_pydicom_takes_its_own_run_lengths_for_raw() -> None:
+    """42 runs of four: 64 + 84 bytes of RLE and 20 of items are as many as pixels, and are decoded right."""
+    runs = np.repeat(np.arange(42, dtype=np.uint8), 4)
+    image = _encoded_by_pydicom(runs.reshape(1, 42, 4))
+    with pytest.warns(UserWarning, match=validators.COUNTED_AS_RAW):
+        pixels = image.pixel_array
+    np.testing.assert_array_equal(pixels.reshape(-1), runs)
+
+
+def _encoded_by_pydicom(frames: NDArray[np.uint8]) -> Dataset:
+    """Return a secondary capture whose RLE Lossless is pydicom's."""
+    image = Dataset()
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image.SOPClassUID = MultiFrameGrayscaleByteSecondaryCaptureImageStorage
+    image.SOPInstanceUID = UID("2.25.1")
+    image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID
+    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+    image.set_pixel_data(frames, "MONOCHROME2", 8, generate_instance_uid=False)
+    image.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
+    return image
