@@ -7,7 +7,7 @@ nothing of the others': a listener knows neither torch nor FHIR.
 from node.bootstrap.intake import listener
 from node.bootstrap.keeping import Keeping, Nights, keeper
 from node.bootstrap.models import cards, model_server, routes
-from node.bootstrap.reach import archive_index, dicom_peer, fhir_client, record
+from node.bootstrap.reach import archive_index, dicom_peer, fhir_client, mllp_peer, record
 from node.bootstrap.state import (
     Viewing,
     database,
@@ -36,6 +36,7 @@ __all__ = [
     "files",
     "keeper",
     "listener",
+    "mllp_peer",
     "model_server",
     "parked",
     "record",

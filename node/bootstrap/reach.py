@@ -1,17 +1,19 @@
 """The systems around the node, as the libraries that speak with them know them."""
 
 import os
+import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from node.errors import SettingsInvalid
-from node.settings import Peer, Settings
+from node.settings import OruTlsTable, Peer, Settings
 
 if TYPE_CHECKING:
     from integrations.archive import ArchiveIndex
     from integrations.auth import Auth
     from integrations.context import Record
     from integrations.fhir.client import FhirClient
+    from integrations.hl7.sending import MllpPeer
     from integrations.pacs.peer import DicomPeer
     from node.pipeline.translate import Source
 
@@ -56,6 +58,37 @@ def fhir_client(peer: Peer) -> "FhirClient":
         raise SettingsInvalid((f"peer {peer.name}: fhir.url is missing",))
     auth = auth_of(peer, peer.fhir.token_env)
     return FhirClient(peer.fhir.url, auth=auth, read_timeout_s=peer.fhir.timeout_s)
+
+
+def mllp_peer(peer: Peer) -> "MllpPeer":
+    """Return a peer as whoever sends it messages of HL7 version 2 knows it.
+
+    Raises
+    ------
+    SettingsInvalid
+        It takes none, or the files of its TLS cannot be used.
+    """
+    from integrations.hl7.sending import MllpPeer
+
+    if peer.oru is None:
+        raise SettingsInvalid((f"peer {peer.name}: oru.host is missing",))
+    return MllpPeer(
+        host=peer.oru.host,
+        port=peer.oru.port,
+        timeout_s=peer.oru.timeout_s,
+        tls=None if peer.oru.tls is None else _tls(peer.name, peer.oru.tls),
+        name=None if peer.oru.tls is None else peer.oru.tls.name,
+    )
+
+
+def _tls(name: str, table: OruTlsTable) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=table.authorities)
+        if table.certificate is not None:
+            context.load_cert_chain(table.certificate, table.key)
+    except OSError as error:  # a file that is no PEM is one as well
+        raise SettingsInvalid((f"peer {name}: oru.tls: {error}",)) from error
+    return context
 
 
 def archive_index(settings: Settings, peer: Peer) -> "ArchiveIndex":

@@ -7,6 +7,7 @@ from inference.card import check_weights
 from inference.errors import InferenceError
 from inference.server import TritonServer
 from integrations.errors import IntegrationError
+from integrations.hl7.sending import reach
 from integrations.pacs.peer import echo
 from node import bootstrap
 from node.clock import at
@@ -31,6 +32,8 @@ def run(settings: Settings) -> Iterator[tuple[str, str | None]]:
             yield f"peer {peer.name}, QIDO-RS", _dicomweb(settings, peer)
         if "ehr" in peer.roles:
             yield f"peer {peer.name}, FHIR", _try(_metadata, peer)
+        if "oru" in peer.roles:
+            yield f"peer {peer.name}, MLLP", _try(_mllp, peer)
 
 
 def _ledger(settings: Settings) -> str | None:
@@ -71,6 +74,11 @@ def _dicomweb(settings: Settings, peer: Peer) -> str | None:
 
 def _metadata(peer: Peer) -> None:
     bootstrap.fhir_client(peer).read("metadata")
+
+
+def _mllp(peer: Peer) -> None:
+    """Connect only: a message that files nothing is not known to every receiver."""
+    reach(bootstrap.mllp_peer(peer))
 
 
 def _try(attempt: Callable[[Subject], object], subject: Subject) -> str | None:

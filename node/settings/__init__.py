@@ -5,6 +5,7 @@ Environment variables override single values: ``OVERREAD_NODE__DATA=/srv/overrea
 """
 
 from node.settings.file import load
+from node.settings.oru import OruTable, OruTlsTable
 from node.settings.peers import DicomwebTable, FhirTable, OrthancTable, Peer
 from node.settings.profiles import ProfileTable
 from node.settings.rules import ExcludeTable, RuleTable
@@ -31,6 +32,8 @@ __all__ = [
     "ListenerTable",
     "NodeTable",
     "OrthancTable",
+    "OruTable",
+    "OruTlsTable",
     "Peer",
     "ProfileTable",
     "QueueTable",

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from node.core.completeness import QuietTimes
 from node.settings.kinds import AeTitle, CountName, Network, Port, Role, Seconds, Table, TimeZone
+from node.settings.oru import OruTable
 
 
 class FhirTable(Table):
@@ -100,6 +101,9 @@ class Peer(Table):
     orthanc: OrthancTable | None = Field(
         None, description='Its REST interface, for `withdrawal = "delete"`.'
     )
+    oru: OruTable | None = Field(
+        None, description="How it takes results by HL7 version 2, for the role `oru`."
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> "Peer":
@@ -115,6 +119,14 @@ class Peer(Table):
             raise ValueError("profile and withdrawal are for a peer with the role archive")
         if (self.withdrawal == "delete") != (self.orthanc is not None):
             raise ValueError('withdrawal = "delete" and orthanc.url go together')
+        return self
+
+    @model_validator(mode="after")
+    def _takes_messages(self) -> "Peer":
+        if ("oru" in self.roles) != (self.oru is not None):
+            raise ValueError("the role oru and oru.host go together")
+        if {"oru", "archive"} <= self.roles:
+            raise ValueError("what takes messages and what takes objects are two peers")
         return self
 
     @property

@@ -14,7 +14,7 @@ NOT_OF_THE_NODE = (
 )
 """Fictional hospitals and patients, words of the configuration, and the tests' doubles."""
 
-PREFIXES = ("DICOMWEB-", "EHR-", "ORTHANC-", "PACS-")
+PREFIXES = ("DICOMWEB-", "EHR-", "HL7-", "ORTHANC-", "PACS-")
 """Codes that end in what the peer answered."""
 
 TAKES_A_REASON = {
