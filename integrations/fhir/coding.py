@@ -91,6 +91,11 @@ def fhir_coding(coding: Coding) -> Resource:
     return {"system": _SYSTEMS[coding.scheme], "code": coding.value, "display": coding.meaning}
 
 
+def dicom_code(value: str) -> Resource:
+    """Write a code of DICOM of which we know no more than the code: a meaning would have to be DICOM's."""
+    return {"system": _SYSTEMS["DCM"], "code": value}
+
+
 def quantity(value: str, unit: Coding) -> Resource:
     """Write a number with its unit: always with system and code, and with the digits that were meant."""
     code = ucum_code(unit)
