@@ -26,7 +26,7 @@ endef
 export WITHOUT_PEERS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test judge-results kill-test outage-test fuzz fuzz-ehr fuzz-feed property-test check lint types contracts peers clean
+.PHONY: help demo definitions test judge-results kill-test outage-test fuzz fuzz-ehr fuzz-feed property-test check lint types contracts peers clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ help: ## Show the targets
 demo: $(VENV)/.with-demo ## Let a real head travel the whole way on this machine
 	$(BIN)/overread demo
 
-test: $(VENV)/.with-test peers ## Run all tests; peers that are not installed are skipped, and named
+test: $(VENV)/.with-test peers definitions ## Run all tests; peers that are not installed are skipped, and named
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
 
 check: lint types contracts ## Everything that reads the code without running it
@@ -74,6 +74,12 @@ fuzz-feed: $(VENV)/.with-test ## Send 6000 broken messages and merges to the rol
 
 property-test: $(VENV)/.with-test ## Send 2000 random masks through segmentations and back
 	OVERREAD_CASES=$${OVERREAD_CASES:-2000} $(BIN)/python -m pytest -q $(PYTEST_FLAGS) tests/conformance/test_round_trip.py
+
+definitions: ## Fetch HL7's definitions of FHIR R4, which resources are held to (from npm, once)
+	@tests/conformance/fetch-definitions --installed >/dev/null 2>&1 && exit 0; \
+	command -v npm >/dev/null || { $(AS_ROOT_ON_DEBIAN) && $(APT_INSTALL) npm >/dev/null; } || { \
+	    echo "npm is not installed: tests that hold resources to HL7's definitions are skipped"; exit 0; }; \
+	tests/conformance/fetch-definitions >/dev/null || echo "HL7's definitions of FHIR could not be fetched"
 
 clean: ## Remove what these targets made
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache var/demo

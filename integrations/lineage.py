@@ -6,6 +6,7 @@ versions, and whoever keeps them under the result set UID has one for each versi
 """
 
 import uuid
+from collections.abc import Iterator
 
 from integrations.report import Quantity, Report, ReportedFinding
 
@@ -42,6 +43,15 @@ def quantity_key(report: Report, finding: ReportedFinding, quantity: Quantity, n
     concept, derivation = quantity.concept, quantity.derivation
     kind = (concept.scheme, concept.value, "" if derivation is None else derivation.value)
     return derived_uid(report_uid(report), finding.tracking_uid, *kind, str(number))
+
+
+def numbers_of(report: Report, finding: ReportedFinding) -> Iterator[tuple[Quantity, str]]:
+    """Give every value of a finding with the UID that it keeps through all revisions."""
+    seen: dict[str, int] = {}
+    for one in finding.quantities:
+        first = quantity_key(report, finding, one, 1)
+        seen[first] = seen.get(first, 0) + 1
+        yield one, quantity_key(report, finding, one, seen[first])
 
 
 def version_of(report: Report, key: str) -> str:

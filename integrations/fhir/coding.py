@@ -4,6 +4,7 @@ import uuid
 from datetime import date, datetime
 from decimal import Decimal
 
+from integrations.concepts import ucum_code
 from integrations.fhir.wire import Resource
 from integrations.report import Coding
 
@@ -19,9 +20,6 @@ SYSTEMS = {
     "FMA": "http://purl.org/sig/ont/fma",
 }
 """Coding scheme designators (PS3.16 Table 8-1) and the URIs that FHIR and DICOM give them."""
-
-_UCUM_SPELLING = {"ml": "mL", "l": "L"}
-"""UCUM allows both letters for the litre; FHIR's and LOINC's own texts use the capital one."""
 
 _TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
 AI_ASSERTED: Resource = {
@@ -71,17 +69,6 @@ ALERT: Resource = {
 UID_SYSTEM = "urn:dicom:uid"
 """System of an identifier that is a DICOM UID (FHIR R4 ImagingStudy.identifier)."""
 
-FINDING = Coding("121071", "DCM", "Finding")
-DERIVATION = Coding("121401", "DCM", "Derivation")
-LATERALITY = Coding("272741003", "SCT", "Laterality")
-MEASUREMENT_GROUP = Coding("125007", "DCM", "Measurement Group")
-THRESHOLD = Coding("threshold", "99OVERREAD", "Operating threshold")
-IMAGING_REPORT = Coding("18748-4", "LN", "Diagnostic imaging study")
-PRESENT = Coding("52101004", "SCT", "Present")
-INDETERMINATE = Coding("82334004", "SCT", "Indeterminate")
-ABSENT = Coding("272519000", "SCT", "Absent")
-"""As the structured report has it (PS3.16 CID 240)."""
-
 
 def codeable_concept(coding: Coding, *, text: str | None = None) -> Resource:
     """Write a concept, with `text` where people should read something else than its meaning.
@@ -104,15 +91,15 @@ def fhir_coding(coding: Coding) -> Resource:
     return {"system": SYSTEMS[coding.scheme], "code": coding.value, "display": coding.meaning}
 
 
+def dicom_code(value: str) -> Resource:
+    """Write a code of DICOM of which we know no more than the code: a meaning would have to be DICOM's."""
+    return {"system": SYSTEMS["DCM"], "code": value}
+
+
 def quantity(value: str, unit: Coding) -> Resource:
     """Write a number with its unit: always with system and code, and with the digits that were meant."""
     code = ucum_code(unit)
     return {"value": Decimal(value), "unit": code, "system": UCUM, "code": code}
-
-
-def ucum_code(unit: Coding) -> str:
-    """Spell a UCUM code as FHIR does."""
-    return _UCUM_SPELLING.get(unit.value, unit.value)
 
 
 def dicom_identifier(uid: str) -> Resource:

@@ -7,20 +7,20 @@ through the revisions of a report, and have a second one for the version.
 
 from collections.abc import Iterator, Set
 
-from integrations.fhir.coding import (
-    ABSENT,
-    AI_ASSERTED,
-    CRITICAL,
+from integrations.concepts import (
     DERIVATION,
     FINDING,
-    IMAGING,
-    INDETERMINATE,
     LATERALITY,
     MEASUREMENT_GROUP,
+    PRESENCES,
+    THRESHOLD,
+)
+from integrations.fhir.coding import (
+    AI_ASSERTED,
+    CRITICAL,
+    IMAGING,
     NEGATIVE,
     POSITIVE,
-    PRESENT,
-    THRESHOLD,
     UNDECIDED,
     codeable_concept,
     dicom_identifier,
@@ -39,10 +39,9 @@ from integrations.fhir.resources import (
     versioned,
 )
 from integrations.fhir.wire import Resource
-from integrations.lineage import finding_key, quantity_key
+from integrations.lineage import finding_key, numbers_of
 from integrations.report import Quantity, Report, ReportedFinding
 
-_PRESENCES = {True: PRESENT, False: ABSENT, None: INDETERMINATE}
 _INTERPRETATIONS = {True: POSITIVE, False: NEGATIVE, None: UNDECIDED}
 
 
@@ -76,7 +75,7 @@ def _presence(
             **resource,
             "category": [*resource["category"], *category],
             "code": codeable_concept(finding.type, text=finding.label),
-            "valueCodeableConcept": codeable_concept(_PRESENCES[finding.present]),
+            "valueCodeableConcept": codeable_concept(PRESENCES[finding.present]),
             "interpretation": [{"coding": [one]} for one in interpretation],
             "hasMember": [reference_to(one) for one in numbers],
             "component": [*_side(finding), *_score(finding)],
@@ -85,11 +84,7 @@ def _presence(
 
 
 def _numbers(report: Report, finding: ReportedFinding) -> Iterator[Resource]:
-    seen: dict[str, int] = {}
-    for one in finding.quantities:
-        first = quantity_key(report, finding, one, 1)
-        seen[first] = seen.get(first, 0) + 1
-        key = quantity_key(report, finding, one, seen[first])
+    for one, key in numbers_of(report, finding):
         yield checked(known(_number(report, finding, one, key)))
 
 

@@ -14,13 +14,13 @@ from integrations.fhir.coding import (
     AI_DEVICE,
     UID_SYSTEM,
     date_time,
+    dicom_code,
     dicom_identifier,
-    fhir_coding,
     full_url,
 )
 from integrations.fhir.wire import Resource
 from integrations.lineage import report_uid, version_of
-from integrations.report import Coding, Report, ReportedSeries
+from integrations.report import Report, ReportedSeries
 
 
 def imaging_study(report: Report) -> Resource:
@@ -38,7 +38,7 @@ def imaging_study(report: Report) -> Resource:
         "meta": {"tag": [_written_by(report)]},
         "identifier": identifiers,
         "status": "available",
-        "modality": [fhir_coding(Coding(one, "DCM", one)) for one in study.modalities],
+        "modality": [dicom_code(one) for one in study.modalities],
         "subject": {"reference": report.record_patient},
         "started": None if study.started is None else date_time(study.started),
         "description": study.description,
@@ -149,7 +149,7 @@ def _series(series: ReportedSeries, *, listed: bool) -> Resource:
     """Describe a series; the instances are `listed` for ours, which are few."""
     resource: Resource = {
         "uid": series.series_instance_uid,
-        "modality": fhir_coding(Coding(series.modality, "DCM", series.modality)),
+        "modality": dicom_code(series.modality),
         "numberOfInstances": len(series.sop_classes),
         "description": series.description,
     }

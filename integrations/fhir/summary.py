@@ -4,14 +4,9 @@ import base64
 import hashlib
 from collections.abc import Sequence
 
+from integrations.concepts import IMAGING_REPORT
 from integrations.errors import Refused
-from integrations.fhir.coding import (
-    AI_ASSERTED,
-    IMAGING_REPORT,
-    RADIOLOGY,
-    codeable_concept,
-    instant,
-)
+from integrations.fhir.coding import AI_ASSERTED, RADIOLOGY, codeable_concept, instant
 from integrations.fhir.resources import (
     accession,
     checked,

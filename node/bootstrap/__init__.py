@@ -9,6 +9,7 @@ from node.bootstrap.feed import feed_server
 from node.bootstrap.intake import listener
 from node.bootstrap.introduction import key_sets
 from node.bootstrap.keeping import Keeping, Nights, keeper
+from node.bootstrap.messages import mllp_peer
 from node.bootstrap.models import cards, model_server, routes
 from node.bootstrap.reach import archive_index, dicom_peer, fhir_client, record
 from node.bootstrap.state import (
@@ -46,6 +47,7 @@ __all__ = [
     "keeper",
     "key_sets",
     "listener",
+    "mllp_peer",
     "model_server",
     "parked",
     "record",

@@ -9,6 +9,7 @@ from node.bootstrap.step import LaneStep
 from node.core.lane import Lane
 from node.core.ports import Hold
 from node.settings import Settings
+from node.settings.kinds import TAKES_RESULTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,7 @@ class Delivering:
 
 def lanes_of(settings: Settings) -> dict[str, Lane]:
     """Return how each destination is served, by its name."""
-    return {peer.name: peer.lane for peer in settings.peer if peer.roles & {"archive", "ehr"}}
+    return {peer.name: peer.lane for peer in settings.peer if peer.roles & TAKES_RESULTS}
 
 
 def deliverer(settings: Settings) -> Delivering:

@@ -131,11 +131,11 @@ def keeper(settings: Settings) -> Keeping:
 
 
 def _reissued(settings: Settings) -> frozenset[str]:
-    """Return who gets a corrected result although it had the former one: a record always does."""
+    """Return who gets a corrected result although it had the former one: who keeps reports always does."""
     return frozenset(
         peer.name
         for peer in settings.peer
-        if "ehr" in peer.roles or peer.on_correction == "reissue"
+        if peer.roles & {"ehr", "oru"} or peer.on_correction == "reissue"
     )
 
 

@@ -4,13 +4,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from node.bootstrap.forms import wish, workshop
+from node.bootstrap.messages import mllp_peer
 from node.bootstrap.models import cards
 from node.bootstrap.reach import archive_index, auth_of, dicom_peer, fhir_client, record
 from node.bootstrap.state import files
 from node.core.withdrawal import IDENTITY_CORRECTED, RETRACTED, SUPERSEDED
-from node.settings import Peer, Settings
+from node.settings import OruTable, Peer, Settings
+from node.settings.kinds import TAKES_RESULTS
 
 if TYPE_CHECKING:
+    from integrations.hl7.destination import Manners
+    from integrations.hl7.oru import Letterhead
     from integrations.pacs.storage import StorageDestination, TakeBack
     from node.core.job import DeliveryClaim
     from node.pipeline.deliver import OtherForms, Outlet
@@ -29,13 +33,22 @@ def outlets(settings: Settings, opened: "Database") -> "dict[str, Outlet]":
     return {
         peer.name: _outlet(settings, peer, opened)
         for peer in settings.peer
-        if peer.roles & {"archive", "ehr"}
+        if peer.roles & TAKES_RESULTS
     }
 
 
 def _outlet(settings: Settings, peer: Peer, opened: "Database") -> "Outlet":
     from node.pipeline.deliver import Outlet
 
+    if peer.oru is not None:
+        from integrations.hl7.destination import OruDestination
+
+        # a peer that is a patient record besides has the patient verified before anything is told
+        return Outlet(
+            destination=OruDestination(mllp_peer(peer), _letterhead(peer.oru), _manners(peer.oru)),
+            record=record(peer) if "ehr" in peer.roles else None,
+            withdraws=frozenset({IDENTITY_CORRECTED, RETRACTED}),
+        )
     if "ehr" in peer.roles:
         from integrations.fhir.destination import FhirDestination
 
@@ -56,6 +69,27 @@ def _outlet(settings: Settings, peer: Peer, opened: "Database") -> "Outlet":
         takes=peer.criteria,
         backoff=peer.lane.backoff,
     )
+
+
+def _letterhead(table: OruTable) -> "Letterhead":
+    from integrations.hl7.oru import Letterhead
+
+    return Letterhead(
+        application=table.application,
+        facility=table.facility,
+        receiving_application=table.receiving_application,
+        receiving_facility=table.receiving_facility,
+        processing_id=table.processing_id,
+        assigning_authorities=table.assigning_authorities,
+        accession_number=table.accession_number,
+        withdrawn=table.withdrawn,
+    )
+
+
+def _manners(table: OruTable) -> "Manners":
+    from integrations.hl7.destination import Manners
+
+    return Manners(on_error=table.on_error, on_reject=table.on_reject)
 
 
 def _archive(settings: Settings, peer: Peer) -> "StorageDestination":

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from node.bootstrap.messages import mllp_peer
 from node.bootstrap.models import cards
 from node.bootstrap.orders import order_source
 from node.bootstrap.outlets import outlets
@@ -42,6 +43,8 @@ def trials(settings: Settings, peer: Peer, *, write: bool) -> "Iterator[Tried]":
         yield from _fhir(settings, peer, write=write)
     if peer.name == settings.orders.peer and settings.orders.source == "worklist":
         yield lambda: _worklist(settings, peer)
+    if peer.oru is not None:
+        yield lambda: (_receiver(peer),)
     if peer.feed is not None:
         yield lambda: _feed(settings)
 
@@ -101,6 +104,21 @@ def _worklist(settings: Settings, peer: Peer) -> "tuple[Probe, ...]":
 
     called = dicom_peer(settings, peer)
     return (probe.probe_echo(called), probe.probe_worklist(called, order_source(settings, peer)))
+
+
+def _receiver(peer: Peer) -> "Probe":
+    """Connect only: not every receiver knows a message that files nothing."""
+    from integrations.errors import Unavailable
+    from integrations.hl7.sending import reach
+    from integrations.probe import Probe
+
+    called = mllp_peer(peer)
+    try:
+        reach(called)
+    except Unavailable as error:
+        change = "see that the receiver listens there, and oru.host, oru.port and oru.tls"
+        return Probe(name="MLLP", passed=False, said=str(error), change=change)
+    return Probe(name="MLLP", passed=True, said=f"{called} was reached; nothing was sent")
 
 
 def _feed(settings: Settings) -> "tuple[Probe, ...]":

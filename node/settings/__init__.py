@@ -9,6 +9,7 @@ from node.settings.delivery import DeliveryTable
 from node.settings.file import load
 from node.settings.identity import IdentityTable
 from node.settings.orders import FeedTable, Hl7Table, OrdersTable
+from node.settings.oru import OruTable, OruTlsTable
 from node.settings.pacs import PeerCommitmentTable, PeerTlsTable
 from node.settings.peers import DicomwebTable, FhirTable, OrthancTable, Peer
 from node.settings.profiles import ProfileTable
@@ -43,6 +44,8 @@ __all__ = [
     "NodeTable",
     "OrdersTable",
     "OrthancTable",
+    "OruTable",
+    "OruTlsTable",
     "Peer",
     "PeerCommitmentTable",
     "PeerTlsTable",

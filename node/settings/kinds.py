@@ -20,7 +20,9 @@ Seconds = Annotated[float, Field(gt=0)]
 Network = IPv4Network | IPv6Network
 Share = Annotated[float, Field(gt=0, le=1)]
 Uid = Annotated[str, StringConstraints(max_length=64, pattern=r"^(0|[1-9]\d*)(\.(0|[1-9]\d*))+$")]
-Role = Literal["source", "archive", "ehr", "orders"]
+Role = Literal["source", "archive", "ehr", "oru", "orders"]
+TAKES_RESULTS: frozenset[Role] = frozenset({"archive", "ehr", "oru"})
+"""Roles of which a destination has one."""
 ClockTime = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 """A time of the day, ``HH:MM``."""
 

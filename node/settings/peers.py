@@ -10,8 +10,19 @@ from node.core.completeness import QuietTimes
 from node.core.lane import Lane
 from node.settings.auth import AuthTable, ClientTlsTable
 from node.settings.delivery import DeliveryTable, criteria
-from node.settings.kinds import AeTitle, CountName, Network, Port, Role, Seconds, Table, TimeZone
+from node.settings.kinds import (
+    TAKES_RESULTS,
+    AeTitle,
+    CountName,
+    Network,
+    Port,
+    Role,
+    Seconds,
+    Table,
+    TimeZone,
+)
 from node.settings.orders import FeedTable
+from node.settings.oru import OruTable
 from node.settings.pacs import PeerCommitmentTable, PeerTlsTable
 from node.settings.secrets import TokenTable
 
@@ -134,6 +145,9 @@ class Peer(Table):
     feed: FeedTable | None = Field(
         None, description="How its messages of HL7 version 2 name it, for the role `orders`."
     )
+    oru: OruTable | None = Field(
+        None, description="How it takes results by HL7 version 2, for the role `oru`."
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> "Peer":
@@ -171,8 +185,13 @@ class Peer(Table):
                 "commitment is for a peer with ae_title, host and port",
             ),
             (
-                bool(self.takes) and not (has("archive") or has("ehr")),
-                "takes is for a peer with the role archive or ehr",
+                bool(self.takes) and not self.roles & TAKES_RESULTS,
+                "takes is for a peer with the role archive, ehr or oru",
+            ),
+            (has("oru") != (self.oru is not None), "the role oru and oru.host go together"),
+            (
+                has("oru") and has("archive"),
+                "what takes messages and what takes objects are two peers",
             ),
             (
                 delete != (self.orthanc is not None),

@@ -11,7 +11,7 @@ from node.core.counts import STANDARD_COUNTS
 from node.core.retention import Policy
 from node.core.routing import Rule
 from node.settings.identity import IdentityTable
-from node.settings.kinds import Table
+from node.settings.kinds import TAKES_RESULTS, Table
 from node.settings.orders import Hl7Table, OrdersTable
 from node.settings.peers import Peer
 from node.settings.profiles import ProfileTable, chain, resolved
@@ -55,10 +55,10 @@ class Settings(Table):
         doubled = {name for name in names if names.count(name) > 1}
         wanted = {(f"peer {p.name}: results_to", d) for p in self.peer for d in p.results_to}
         wanted |= {(f"rule {r.name}: destinations", d) for r in self.rule for d in r.destinations}
-        takers = {peer.name for peer in self.peer if peer.roles & {"archive", "ehr"}}
+        takers = {peer.name for peer in self.peer if peer.roles & TAKES_RESULTS}
         faults = [f"peer: the {name} is used twice" for name in sorted(doubled)]
         faults += [
-            f"{where}: no peer {name} with the role archive or ehr"
+            f"{where}: no peer {name} with the role archive, ehr or oru"
             for where, name in sorted(wanted)
             if name not in takers
         ]

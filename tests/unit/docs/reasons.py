@@ -20,7 +20,7 @@ NOT_OF_THE_NODE = (
 `overread check` tries, which is named by services.
 """
 
-PREFIXES = ("COMMITMENT-", "DICOMWEB-", "EHR-", "ORTHANC-", "PACS-", "TOKEN-")
+PREFIXES = ("COMMITMENT-", "DICOMWEB-", "EHR-", "HL7-", "ORTHANC-", "PACS-", "TOKEN-")
 """Codes that end in what the peer answered."""
 
 TAKES_A_REASON = {

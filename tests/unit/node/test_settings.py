@@ -145,7 +145,7 @@ def test_names_agree(tmp_path: Path) -> None:
     (fault,) = faults(tmp_path, text)
     assert "the name ehr is used twice" in fault
     assert "the ae_title PACS is used twice" in fault
-    assert "peer modality: results_to: no peer pasc with the role archive or ehr" in fault
+    assert "peer modality: results_to: no peer pasc with the role archive, ehr or oru" in fault
     assert "peer modality: results_to: no peer modality" in fault
     assert "rule heads: destinations: no peer nobody" in fault
 
