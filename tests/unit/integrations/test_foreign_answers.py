@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from integrations.context import Question
 from integrations.errors import IntegrationError, Refused, Unavailable
-from integrations.fhir import client as client_module
+from integrations.fhir import exchange as exchange_module
 from integrations.fhir.client import FhirClient
 from integrations.fhir.context import FhirRecord
 from integrations.fhir.oauth import OAuthTokens, SharedSecret
@@ -193,7 +193,7 @@ def test_pages_that_lead_in_a_circle_end(following: str) -> None:
 
 
 def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "_MOST_BYTES", 1 << 16)
+    monkeypatch.setattr(exchange_module, "_MOST_BYTES", 1 << 16)
 
     class Endless(httpx.SyncByteStream):
         def __iter__(self) -> Any:
