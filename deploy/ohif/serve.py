@@ -9,6 +9,7 @@ There is neither log-in nor TLS: it is for one machine, or stands behind a proxy
 """
 
 import argparse
+import contextlib
 import http.client
 import shutil
 from functools import partial
@@ -21,9 +22,16 @@ DICOMWEB = "/dicom-web/"
 
 CONFIGURATION = Path(__file__).with_name("app-config.js")
 
-_OF_ONE_HOP = frozenset(
-    "connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade".split()
-)
+_OF_ONE_HOP = frozenset({
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+})
 """Header fields that are not forwarded (RFC 9110 7.6.1)."""
 
 _ARCHIVE_TIMEOUT_S = 120
@@ -49,14 +57,14 @@ class Handler(SimpleHTTPRequestHandler):
         self._archive = archive
         super().__init__(*arguments, **options)  # type: ignore[arg-type]
 
-    def do_GET(self) -> None:  # noqa: N802 -- the base class looks for this name
+    def do_GET(self) -> None:
         """Give a file of the build, the page, or what the archive answers."""
         if self.path.startswith(DICOMWEB):
             self._forward()
         else:
             super().do_GET()
 
-    def do_POST(self) -> None:  # noqa: N802 -- the base class looks for this name
+    def do_POST(self) -> None:
         """Store (STOW-RS) or search; nothing else may be posted."""
         if self.path.startswith(DICOMWEB):
             self._forward()
@@ -121,10 +129,8 @@ def main() -> None:
     handler = partial(Handler, directory=str(options.dist), archive=archive)
     with ThreadingHTTPServer((options.host, options.port), handler) as server:
         print(f"http://{options.host}:{server.server_port}", flush=True)
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()
-        except KeyboardInterrupt:
-            pass
 
 
 if __name__ == "__main__":

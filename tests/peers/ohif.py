@@ -1,12 +1,13 @@
-"""OHIF on Orthanc, started as `deploy/ohif/start` gives it to everybody, and Debian's Chromium to look at it."""
+"""OHIF on Orthanc, as `deploy/ohif/start` gives it to everybody, and Debian's Chromium to look at it."""
 
 import contextlib
 import os
 import signal
 import subprocess
+import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,10 +43,9 @@ class Ohif:
 
 @contextlib.contextmanager
 def running_ohif(folder: Path) -> Iterator[Ohif]:
-    """Start the viewer on an empty archive in `folder`, and end both."""
+    """Start the viewer on an empty archive in `folder`, by the script that users have, and end both."""
     program("Orthanc", "orthanc")
-    _require_build()
-    folder.mkdir(parents=True, exist_ok=True)
+    build()
     archive = Orthanc(
         ae_title="ORTHANC", host="127.0.0.1", dicom_port=free_port(), http_port=free_port()
     )
@@ -57,13 +57,28 @@ def running_ohif(folder: Path) -> Iterator[Ohif]:
         "ARCHIVE_HTTP_PORT": str(archive.http_port),
         "VIEWER_PORT": str(viewer.port),
     }
-    log = folder / "start.log"
+    with _running([str(DEPLOY / "ohif" / "start")], environment, viewer, folder / "start.log"):
+        yield viewer
+
+
+@contextlib.contextmanager
+def running_page(archive: Orthanc, folder: Path) -> Iterator[Ohif]:
+    """Serve the viewer's page for an archive that runs already, and end it."""
+    viewer = Ohif(archive=archive, port=free_port())
+    command = [sys.executable, str(DEPLOY / "ohif" / "serve.py"), "--dist", str(build())]
+    command += ["--archive", archive.url, "--port", str(viewer.port)]
+    with _running(command, {}, viewer, folder / "serve.log"):
+        yield viewer
+
+
+@contextlib.contextmanager
+def _running(
+    command: Sequence[str], environment: Mapping[str, str], viewer: Ohif, log: Path
+) -> Iterator[None]:
+    log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [str(DEPLOY / "ohif" / "start")],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **environment},
+            command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environment}
         )
         try:
             wait_for(
@@ -72,7 +87,7 @@ def running_ohif(folder: Path) -> Iterator[Ohif]:
                 what="the viewer's page and its archive to answer",
             )
             assert process.poll() is None, log.read_text()
-            yield viewer
+            yield
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=30)
@@ -81,6 +96,7 @@ def running_ohif(folder: Path) -> Iterator[Ohif]:
 @contextlib.contextmanager
 def running_chromium() -> Iterator[Browser]:
     """Start Chromium without a window, and end it."""
+    build()
     binary = program("chromium", "chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=binary, args=list(_FLAGS))
@@ -90,13 +106,14 @@ def running_chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def _require_build() -> None:
-    """Skip or fail where OHIF's build was not fetched; tests fetch nothing themselves."""
+def build() -> Path:
+    """Return the folder of OHIF's build; skip or fail where it was not fetched: tests fetch nothing."""
     done = subprocess.run(
-        [str(DEPLOY / "ohif" / "fetch"), "--installed"], check=False, capture_output=True
+        [str(DEPLOY / "ohif" / "fetch"), "--installed"], check=False, capture_output=True, text=True
     )
     if done.returncode:
-        absent("OHIF's build", "make viewer-peers")
+        absent("OHIF's build", "deploy/ohif/fetch")
+    return Path(done.stdout.strip())
 
 
 def _answers(viewer: Ohif) -> bool:

@@ -1,4 +1,8 @@
-"""Whether what is drawn over an image is the mask, pixel for pixel of the page's canvas."""
+"""Whether what is drawn over an image is the mask, pixel for pixel of the page's canvas.
+
+Sources are opened with a flat window, so that all of an image is nearly one grey: what covers it shows
+whatever its colour is, black among them, and the grey below can be told from the mixture.
+"""
 
 from dataclasses import dataclass
 
@@ -6,11 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from inference.findings import Result
+from inference.volume import Series
 from tests.conformance.viewer.page import Seen
 
-COLOURED = 24
-"""Least difference between the channels of a pixel that is no grey."""
+GREYS = (112, 144)
+"""Darkest and brightest grey of a source in the window of `tests.conformance.viewer.studies`."""
+
+TOLERANCE = 8
+"""Levels that a channel may differ from what was computed: the page rounds several times."""
+
+OPACITY = 0.5
+"""How OHIF fills a segment by default."""
 
 MARGIN = 5
 """Pixels on both sides of a border that are not judged: the outline is drawn there, and both are smoothed."""
@@ -22,43 +32,63 @@ class Compared:
 
     Parameters
     ----------
+    rgb
+        Its pixels.
     segments
         Segment number that each pixel of the canvas should show, 0 for none; shape as the canvas.
     judged
         The pixels that can be told: inside the image, away from every border.
-    coloured
-        The pixels that are no grey.
+    covered
+        The pixels that are no grey of the source.
     """
 
+    rgb: NDArray[np.uint8]
     segments: NDArray[np.uint8]
     judged: NDArray[np.bool_]
-    coloured: NDArray[np.bool_]
+    covered: NDArray[np.bool_]
 
     @property
     def wrong(self) -> int:
-        """How many of the judged pixels are coloured and should not be, or the reverse."""
-        return int(np.sum(((self.segments > 0) != self.coloured) & self.judged))
+        """How many of the judged pixels are covered and should not be, or the reverse."""
+        return int(np.sum(((self.segments > 0) != self.covered) & self.judged))
 
     @property
     def right(self) -> dict[int, int]:
         """How many judged pixels show each segment that is there."""
         return {
-            int(number): int(np.sum(self.judged & self.coloured & (self.segments == number)))
+            int(number): int(np.sum(self.judged & self.covered & (self.segments == number)))
             for number in np.unique(self.segments)
             if number
         }
 
+    def drawn_in(self, number: int, colour: tuple[int, int, int]) -> bool:
+        """Whether a segment is a grey of the source under a half transparent `colour`.
 
-def corners(result: Result, index: int) -> list[list[float]]:
+        What lies below a segment is computed from the mixture. Of the right colour that is a grey, the same in
+        all three channels; of another one it is not.
+        """
+        pixels = self.rgb[self.judged & self.covered & (self.segments == number)]
+        if not len(pixels):
+            return False
+        median = np.median(pixels.astype(np.float64), axis=0)
+        below = (median - OPACITY * np.array(colour)) / (1 - OPACITY)
+        darkest, brightest = GREYS
+        return bool(
+            np.ptp(below) <= 2 * TOLERANCE
+            and below.min() >= darkest - 2 * TOLERANCE
+            and below.max() <= brightest + 2 * TOLERANCE
+        )
+
+
+def corners(series: Series, index: int) -> list[list[float]]:
     """Places of three voxels of a slice, LPS mm: the first, the last of its row, the last of its column."""
-    _, rows, columns = result.mask.shape
+    _, rows, columns = series.shape
     indices = [(index, 0, 0), (index, 0, columns - 1), (index, rows - 1, 0)]
-    return [(result.series.affine @ [*voxel, 1])[:3].tolist() for voxel in indices]
+    return [(series.affine @ [*voxel, 1])[:3].tolist() for voxel in indices]
 
 
-def compare(seen: Seen, result: Result, index: int) -> Compared:
-    """Hold a canvas, with the places of `corners` on it, against a slice of the mask."""
-    mask = result.mask[index]
+def compare(seen: Seen, mask: NDArray[np.uint8]) -> Compared:
+    """Hold a canvas, with the places of `corners` on it, against one slice of a mask."""
     rows, columns = mask.shape
     first, across, down = seen.points
     to_canvas = np.column_stack([(down - first) / (rows - 1), (across - first) / (columns - 1)])
@@ -69,27 +99,22 @@ def compare(seen: Seen, result: Result, index: int) -> Compared:
     inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
     segments = np.zeros((height, width), np.uint8)
     segments[inside] = mask[row[inside], column[inside]]
-    spread = seen.rgb.max(axis=2).astype(int) - seen.rgb.min(axis=2)
+    darkest, brightest = GREYS
+    pixels = seen.rgb.astype(int)
+    covered = (
+        (pixels.min(axis=2) < darkest - TOLERANCE)
+        | (pixels.max(axis=2) > brightest + TOLERANCE)
+        | (np.ptp(pixels, axis=2) > TOLERANCE)
+    )
     return Compared(
+        rgb=seen.rgb,
         segments=segments,
         judged=_away_from_borders(segments, inside),
-        coloured=spread >= COLOURED,
+        covered=covered,
     )
 
 
-def colour(seen: Seen, compared: Compared, number: int) -> NDArray[np.float64]:
-    """Colour of a segment as it is drawn over black: its hue, scaled to a maximum of 1."""
-    of_segment = compared.judged & compared.coloured & (compared.segments == number)
-    pixels = seen.rgb[of_segment].astype(np.float64)
-    dark = pixels[pixels.sum(axis=1) <= np.percentile(pixels.sum(axis=1), 50)]
-    median = np.median(dark, axis=0)
-    scaled: NDArray[np.float64] = median / median.max()
-    return scaled
-
-
-def _away_from_borders(
-    segments: NDArray[np.uint8], inside: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
+def _away_from_borders(segments: NDArray[np.uint8], inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     size = 2 * MARGIN + 1
     same = ndimage.maximum_filter(segments, size) == ndimage.minimum_filter(segments, size)
     far: NDArray[np.bool_] = same & ndimage.minimum_filter(inside, size)

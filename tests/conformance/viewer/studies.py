@@ -26,8 +26,8 @@ from tests.unit.integrations.samples import report
 EVEN, ODD = (12, 48, 40), (12, 181, 217)
 """Shapes whose frames of bits start on a byte, and within one."""
 
-WINDOW = {"WindowCenter": 1000, "WindowWidth": 2000}
-"""Without a window OHIF shows an MR white; with this one the ball is grey and what surrounds it is black."""
+WINDOW = {"WindowCenter": 500, "WindowWidth": 8000}
+"""A flat one, for `tests.conformance.viewer.overlay`: the ball is a little brighter than what surrounds it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +77,31 @@ AXIAL = Case(name="axial")
 SAGITTAL = Case(name="sagittal", plane="sagittal")
 OBLIQUE = Case(name="oblique", plane="coronal", tilt_degrees=25.0, turn_degrees=15.0)
 ENHANCED = Case(name="enhanced", multi_frame=True)
-ODD_MATRIX = Case(name="odd matrix", shape=ODD)
-ODD_BINARY = Case(name="odd matrix, bits", shape=ODD, profile="ohif-binary")
+ODD_LABEL_MAP = Case(name="odd-label-map", shape=ODD)
+ODD_BINARY = Case(name="odd-binary", shape=ODD, profile="ohif-binary")
+
+CHECKED = (3, 6, 8)
+"""Slices that are looked at: with one segment, with both, with the other one."""
+
+
+def square(case: Case) -> Case:
+    """Return the case with pixels as wide as high."""
+    return replace(case, name=f"{case.name}-square", spacing_mm=(2.0, 1.0, 1.0))
+
+
+def image(result: Result, index: int) -> str:
+    """How the address of the image of a slice ends: SOP Instance UID and frame number."""
+    where, frame = result.series.frames[index]
+    return f"{result.series.headers[where].SOPInstanceUID}/frames/{frame}"
+
+
+def study_uid(result: Result) -> str:
+    """Study Instance UID of a result."""
+    return str(result.series.headers[0].StudyInstanceUID)
 
 
 def result_of(case: Case, folder: Path) -> Result:
-    """Write the source of a case, and return the result on it."""
+    """Write the source of a case to `folder`, which exists, and return the result on it."""
     if case.multi_frame:
         return result_on(enhanced(case, folder), case, case.mask())
     return case.result(folder)
@@ -104,9 +123,7 @@ def store(archive: Orthanc, case: Case, result: Result, folder: Path) -> None:
 
 def deliver(archive: Orthanc, result: Result, objects: Sequence[StoredObject]) -> None:
     """Bring objects to the archive as a node does."""
-    study = replace(
-        report().study, study_instance_uid=str(result.series.headers[0].StudyInstanceUID)
-    )
+    study = replace(report().study, study_instance_uid=study_uid(result))
     peer = DicomPeer(ae_title=archive.ae_title, host=archive.host, port=archive.dicom_port)
     receipt = StorageDestination(peer, DicomArchiveIndex(peer)).deliver(
         replace(report(), study=study),
