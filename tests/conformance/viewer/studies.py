@@ -107,18 +107,18 @@ def result_of(case: Case, folder: Path) -> Result:
     return case.result(folder)
 
 
-def objects_of(case: Case, result: Result) -> ResultObjects:
-    """Build the result's objects, and let the gate look at them."""
-    objects = build(result, REQUEST, PROFILES[case.profile])
+def objects_of(profile: str, result: Result) -> ResultObjects:
+    """Build the result's objects in the forms of a profile, and let the gate look at them."""
+    objects = build(result, REQUEST, PROFILES[profile])
     check(objects, result.series)
     return objects
 
 
-def store(archive: Orthanc, case: Case, result: Result, folder: Path) -> None:
-    """Put a source into the archive, and have its result delivered there."""
+def store(archive: Orthanc, profile: str, result: Result, folder: Path) -> None:
+    """Put a source into the archive, and have its result delivered there in the forms of a profile."""
     for path in result.series.paths:
         archive.upload(path)
-    deliver(archive, result, write(objects_of(case, result), folder))
+    deliver(archive, result, write(objects_of(profile, result), folder))
 
 
 def deliver(archive: Orthanc, result: Result, objects: Sequence[StoredObject]) -> None:

@@ -96,7 +96,7 @@ class Opened:
 def read(ohif: Ohif, chromium: Browser, case: Case, folder: Path, shots: Path) -> Opened:
     """Store a case, open its study and its report, go through the findings, and open its capture."""
     result = explained(result_of(case, folder), LESION.label)
-    store(ohif.archive, case, result, folder)
+    store(ohif.archive, case.profile, result, folder)
     viewer = opened(chromium, ohif.url)
     viewer.open_study(study_uid(result))
     viewer.open_series(REPORT_SERIES)

@@ -70,7 +70,7 @@ class Sight:
 def look(ohif: Ohif, chromium: Browser, case: Case, folder: Path, shots: Path) -> Sight:
     """Store a case, open its study and its segmentation, and look at three slices."""
     result = result_of(case, folder)
-    store(ohif.archive, case, result, folder)
+    store(ohif.archive, case.profile, result, folder)
     viewer = opened(chromium, ohif.url)
     viewer.open_study(study_uid(result))
     viewer.open_panel(SEGMENTATIONS)
@@ -178,7 +178,7 @@ def test_bits_of_an_odd_matrix_are_not_shown(
 ) -> None:
     """The reason for label maps in the profile `ohif`; fails when archive and viewer have learnt it."""
     result = result_of(ODD_BINARY, tmp_path)
-    store(ohif.archive, ODD_BINARY, result, tmp_path)
+    store(ohif.archive, ODD_BINARY.profile, result, tmp_path)
     viewer = opened(chromium, ohif.url)
     viewer.open_study(study_uid(result))
     viewer.open_panel(SEGMENTATIONS)
