@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 # Test files that run side by side; their peers, ports and folders are each their own.
 WORKERS ?= 3
 # Debian packages of the programs that the tests talk to.
-PEERS := orthanc orthanc-dicomweb dcmtk pixelmed-apps mricron-data redis-server strace
+PEERS := orthanc orthanc-dicomweb dcmtk pixelmed-apps mricron-data redis-server strace chromium
 
 AS_ROOT_ON_DEBIAN := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 APT_INSTALL := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
@@ -21,12 +21,12 @@ APT_INSTALL := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get inst
 define WITHOUT_PEERS
 Tests that need these programs are skipped: Orthanc and DCMTK are the archive and the sender, PixelMed
 judges reports, mricron-data holds the head that results are measured against, Redis carries bells, strace sees
-what is synced.
+what is synced, Chromium opens OHIF (deploy/ohif/fetch brings its page from npm).
 endef
 export WITHOUT_PEERS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo definitions test judge-results kill-test outage-test fuzz fuzz-ehr fuzz-feed property-test check lint types contracts peers clean
+.PHONY: help demo definitions test judge-results kill-test outage-test fuzz fuzz-ehr fuzz-feed property-test check lint types contracts peers viewer-test clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ fuzz-feed: $(VENV)/.with-test ## Send 6000 broken messages and merges to the rol
 property-test: $(VENV)/.with-test ## Send 2000 random masks through segmentations and back
 	OVERREAD_CASES=$${OVERREAD_CASES:-2000} $(BIN)/python -m pytest -q $(PYTEST_FLAGS) tests/conformance/test_round_trip.py
 
+viewer-test: $(VENV)/.with-test peers ## Look at the results of every kind of source in OHIF; screenshots go to var/viewer
+	OVERREAD_VIEWER=all $(BIN)/python -m pytest $(PYTEST_FLAGS) tests/conformance/viewer
+
 definitions: ## Fetch HL7's definitions of FHIR R4, which resources are held to (from npm, once)
 	@tests/conformance/fetch-definitions --installed >/dev/null 2>&1 && exit 0; \
 	command -v npm >/dev/null || { $(AS_ROOT_ON_DEBIAN) && $(APT_INSTALL) npm >/dev/null; } || { \
@@ -110,10 +113,15 @@ peers: ## Install the programs that the tests talk to (root on Debian or Ubuntu)
 	    dpkg-query --show --showformat='$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed \
 	        || missing="$$missing $$package"; \
 	done; \
-	if [ -z "$$missing" ]; then exit 0; fi; \
+	deploy/ohif/fetch --installed >/dev/null 2>&1 && page= || page=ohif; \
+	if [ -n "$$page" ] && ! command -v npm >/dev/null; then missing="$$missing npm"; fi; \
+	if [ -z "$$missing$$page" ]; then exit 0; fi; \
 	if $(AS_ROOT_ON_DEBIAN); then \
-	    echo "Installing:$$missing"; $(APT_INSTALL) $$missing >/dev/null; \
+	    echo "Installing:$$missing $$page"; \
+	    [ -z "$$missing" ] || { $(APT_INSTALL) $$missing >/dev/null; } || exit 1; \
+	    [ -z "$$page" ] || deploy/ohif/fetch >/dev/null; \
 	else \
-	    echo "Not installed:$$missing"; echo "$$WITHOUT_PEERS"; \
-	    echo "To run them: as root on Debian or Ubuntu, apt-get install$$missing"; \
+	    echo "Not installed:$$missing $$page"; echo "$$WITHOUT_PEERS"; \
+	    [ -z "$$missing" ] || echo "To run them: as root on Debian or Ubuntu, apt-get install$$missing"; \
+	    [ -z "$$page" ] || echo "For OHIF: deploy/ohif/fetch"; \
 	fi

@@ -1,0 +1,40 @@
+// OHIF on an archive that is reached through the page's own origin: deploy/ohif/serve.py.
+window.config = {
+  name: 'overread',
+  routerBasename: null,
+  extensions: [],
+  modes: [],
+  customizationService: {},
+  showStudyList: true,
+  maxNumberOfWebWorkers: 3,
+  showWarningMessageForCrossOrigin: true,
+  showCPUFallbackMessage: true,
+  showLoadingIndicator: true,
+  strictZSpacingForVolumeViewport: true,
+  // Results are marked RESEARCH or PRODUCT themselves; the page's own dialog would hide them.
+  investigationalUseDialog: { option: 'never' },
+  disableConfirmationPrompts: true,
+  defaultDataSourceName: 'dicomweb',
+  dataSources: [
+    {
+      namespace: '@ohif/extension-default.dataSourcesModule.dicomweb',
+      sourceName: 'dicomweb',
+      configuration: {
+        friendlyName: 'The archive',
+        name: 'archive',
+        wadoUriRoot: '/dicom-web',
+        qidoRoot: '/dicom-web',
+        wadoRoot: '/dicom-web',
+        qidoSupportsIncludeField: true,
+        imageRendering: 'wadors',
+        thumbnailRendering: 'wadors',
+        enableStudyLazyLoad: true,
+        supportsFuzzyMatching: false,
+        supportsWildcard: true,
+        dicomUploadEnabled: false,
+        omitQuotationForMultipartRequest: true,
+        bulkDataURI: { enabled: true, relativeResolution: 'studies' },
+      },
+    },
+  ],
+};
