@@ -11,6 +11,7 @@ PYTEST_FLAGS ?=
 BIN := $(VENV)/bin
 # Test files that run side by side; their peers, ports and folders are each their own.
 WORKERS ?= 3
+IN_PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Debian packages of the programs that the tests talk to.
 PEERS := orthanc orthanc-dicomweb dcmtk pixelmed-apps mricron-data redis-server strace chromium
 
@@ -26,7 +27,7 @@ endef
 export WITHOUT_PEERS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo definitions test judge-results kill-test outage-test fuzz fuzz-ehr fuzz-feed property-test check lint types contracts peers viewer-test clean
+.PHONY: help demo definitions test test-long judge-results kill-test outage-test fuzz fuzz-ehr fuzz-feed property-test check lint types contracts peers viewer-test clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +36,10 @@ demo: $(VENV)/.with-demo ## Let a real head travel the whole way on this machine
 	$(BIN)/overread demo
 
 test: $(VENV)/.with-test peers definitions ## Run all tests; peers that are not installed are skipped, and named
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -m 'not long' $(IN_PARALLEL) $(PYTEST_FLAGS)
+
+test-long: $(VENV)/.with-test peers definitions ## Run the tests that take long and show in another form what others show
+	$(BIN)/python -m pytest -m long $(IN_PARALLEL) $(PYTEST_FLAGS)
 
 check: lint types contracts ## Everything that reads the code without running it
 

@@ -52,7 +52,7 @@ def right(site: Site, ehr: Sekmet, wrong: str, patient: str) -> bool:
 
 @pytest.mark.parametrize(
     ("on_correction", "results"),
-    [("archive-corrects", 2), ("reissue", 4)],
+    [("archive-corrects", 2), pytest.param("reissue", 4, marks=pytest.mark.long)],
     ids=["kept", "reissued"],
 )
 def test_the_record_is_put_right_and_the_archive_gets_what_its_site_wants(

@@ -41,7 +41,9 @@ def _orthanc_knows(pacs: Orthanc, site: Site) -> None:
     pacs.register(Modality(name="overread", ae_title="OVERREAD", port=site.port))
 
 
-@pytest.mark.parametrize("held_back", [SLICES // 2, SLICES - 1])
+@pytest.mark.parametrize(
+    "held_back", [SLICES // 2, pytest.param(SLICES - 1, marks=pytest.mark.long)]
+)
 def test_exactly_the_image_that_was_held_back_is_fetched(tmp_path: Path, held_back: int) -> None:
     study = small_study(tmp_path / "study", 1)
     files = sorted(study.folder.glob("*.dcm"))
@@ -71,7 +73,9 @@ def test_exactly_the_image_that_was_held_back_is_fetched(tmp_path: Path, held_ba
             assert created - closed <= 0.5
 
 
-@pytest.mark.parametrize("by_qido", [False, True], ids=["C-FIND", "QIDO-RS"])
+@pytest.mark.parametrize(
+    "by_qido", [False, pytest.param(True, marks=pytest.mark.long)], ids=["C-FIND", "QIDO-RS"]
+)
 def test_an_archive_that_does_not_know_us_gives_what_is_missing(
     tmp_path: Path, by_qido: bool
 ) -> None:

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.peers]
 ROUTINE = 50
 
 
-@pytest.fixture(params=["folder", "redis"])
+@pytest.fixture(params=["folder", pytest.param("redis", marks=pytest.mark.long)])
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     with contextlib.ExitStack() as stack:
         queue = {"broker": stack.enter_context(redis(tmp_path))} if request.param == "redis" else {}

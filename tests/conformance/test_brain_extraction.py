@@ -118,7 +118,16 @@ def test_the_demo_study_is_cut_out_as_well_as_the_networks_can(straight_answer: 
     assert straight_answer.dice >= STRAIGHT_DICE
 
 
-@pytest.mark.parametrize("write", [shuffled, backwards, sagittal, anisotropic, oblique])
+@pytest.mark.parametrize(
+    "write",
+    [
+        oblique,
+        *(
+            pytest.param(one, marks=pytest.mark.long)
+            for one in (shuffled, backwards, sagittal, anisotropic)
+        ),
+    ],
+)
 def test_the_same_head_laid_otherwise_gives_the_same_brain(
     write: Callable[[Path], list[Path]], ask: Callable[..., Answer], straight_answer: Answer
 ) -> None:

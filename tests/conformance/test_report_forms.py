@@ -120,6 +120,7 @@ def test_key_objects_pass_the_acceptance_tool(tmp_path: Path) -> None:
     assert validators.pixelmed_errors(made.paths[Kind.KO]) == []
 
 
+@pytest.mark.long
 def test_pixelmeds_second_known_false_error_is_false(tmp_path: Path) -> None:
     """Groups are wrong where another one references a segment, and right where none does."""
     result = everything(tmp_path / "source")

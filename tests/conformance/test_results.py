@@ -94,6 +94,7 @@ def test_validators_find_no_error(made: Made) -> None:
     assert _pixelmed(made.paths[Kind.SR]) == []
 
 
+@pytest.mark.long
 def test_pixelmeds_known_false_errors_are_false(tmp_path: Path) -> None:
     """One group is wrong where it stands with one contour, and right where it stands with two."""
     two = classic(tmp_path / "source")

@@ -221,7 +221,9 @@ class Killer:
         return called
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    "after", [pytest.param(False, marks=pytest.mark.long), True], ids=["before", "after"]
+)
 def test_killed_at_any_commit_each_object_arrives_once(
     tmp_path: Path,
     picky: Receiver,

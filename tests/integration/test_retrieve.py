@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def peer_at(port: int, ae_title: str = "ARCHIVE") -> DicomPeer:
         host="127.0.0.1",
         port=port,
         acse_timeout_s=10,
-        dimse_timeout_s=TIMEOUT_S if ae_title == "ARCHIVE" else 30,
+        dimse_timeout_s=30,
     )
 
 
@@ -199,7 +200,7 @@ def test_an_archive_that_does_not_answer_is_given_up(
     with archive(answer) as peer:
         began = time.monotonic()
         with pytest.raises(Unavailable):
-            retrieve(peer, Taken())
+            retrieve(replace(peer, dimse_timeout_s=TIMEOUT_S), Taken())
         assert time.monotonic() - began < 2.5 * TIMEOUT_S
 
 

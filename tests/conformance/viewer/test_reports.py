@@ -37,7 +37,7 @@ REPORT_SERIES, CAPTURE_SERIES = 9001, 9003
 NEAR_PX = 1.0
 """How far from its place a corner of a contour may be drawn."""
 
-DRAWN_S = 20
+DRAWN_S = 60
 """How long something may take to be what it should be."""
 
 ALIKE = 0.99
@@ -100,6 +100,10 @@ def read(ohif: Ohif, chromium: Browser, case: Case, folder: Path, shots: Path) -
     viewer = opened(chromium, ohif.url)
     viewer.open_study(study_uid(result))
     viewer.open_series(REPORT_SERIES)
+    if not viewer.wait_for(lambda: len(viewer.contours()) == 1, deadline_s=DRAWN_S / 2):
+        viewer.open_series(
+            REPORT_SERIES
+        )  # a page that is still busy with the images misses a click
     told = []
     for number in range(len(result.findings)):
         if number:

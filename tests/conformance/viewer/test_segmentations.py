@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.peers, pytest.mark.slow]
 
 SEGMENTATION_SERIES = 9000
 
-DRAWN_S = 20
+DRAWN_S = 60
 """How long an overlay may take to be what it should be."""
 
 ENOUGH = 500
