@@ -15,6 +15,7 @@ from inference.results.gate import check
 from inference.results.objects import ResultObjects, StoredObject
 from inference.results.profile import PROFILES
 from inference.results.set import build, write
+from inference.volume import Series
 from integrations.pacs.peer import DicomPeer
 from integrations.pacs.query import DicomArchiveIndex
 from integrations.pacs.storage import StorageDestination
@@ -89,10 +90,10 @@ def square(case: Case) -> Case:
     return replace(case, name=f"{case.name}-square", spacing_mm=(2.0, 1.0, 1.0))
 
 
-def image(result: Result, index: int) -> str:
+def image(series: Series, index: int) -> str:
     """How the address of the image of a slice ends: SOP Instance UID and frame number."""
-    where, frame = result.series.frames[index]
-    return f"{result.series.headers[where].SOPInstanceUID}/frames/{frame}"
+    where, frame = series.frames[index]
+    return f"{series.headers[where].SOPInstanceUID}/frames/{frame}"
 
 
 def study_uid(result: Result) -> str:

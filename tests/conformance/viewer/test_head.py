@@ -67,7 +67,7 @@ def test_the_brain_is_drawn_over_the_head_and_told(
     assert viewer.wait_for(lambda: viewer.rows() == [finding.segment.label])
     for index in SLICES:
         assert drawn(viewer, result, index)
-    viewer.show(image(result, SLICES[1]))
+    viewer.show(image(result.series, SLICES[1]))
     viewer.window(*PLAIN)
     viewer.keep("head-segmentation", shots)
     assert viewer.errors == []
@@ -77,7 +77,7 @@ def test_the_brain_is_drawn_over_the_head_and_told(
 def drawn(viewer: Viewer, result: Result, index: int) -> bool:
     """Go to a slice; tell whether the brain, and only the brain, comes to be covered by its colour."""
     (finding,) = result.findings
-    viewer.show(image(result, index))
+    viewer.show(image(result.series, index))
     viewer.window(*FLAT)
 
     def seen(mask: NDArray[np.uint8]) -> Compared:

@@ -199,7 +199,7 @@ def report(
 def test_each_finding_is_one_contour_on_its_key_slice(report: Opened) -> None:
     for told, finding in zip(report.told, report.result.findings, strict=True):
         assert finding.key_slice is not None
-        assert told.shown.endswith(image(report.result, finding.key_slice.index))
+        assert told.shown.endswith(image(report.result.series, finding.key_slice.index))
         assert told.distance_px <= NEAR_PX
 
 

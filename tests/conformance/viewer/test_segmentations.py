@@ -84,7 +84,7 @@ def look(ohif: Ohif, chromium: Browser, case: Case, folder: Path, shots: Path) -
         mirrored={index: compare(seen[index], np.flipud(result.mask[index])) for index in CHECKED},
         errors=list(viewer.errors),
     )
-    viewer.show(image(result, CHECKED[1]))
+    viewer.show(image(result.series, CHECKED[1]))
     viewer.keep(f"{case.name}-segmentation", shots)
     viewer.close()
     return sight
@@ -92,7 +92,7 @@ def look(ohif: Ohif, chromium: Browser, case: Case, folder: Path, shots: Path) -
 
 def _slice(viewer: Viewer, result: Result, index: int) -> Seen:
     places = corners(result.series, index)
-    viewer.show(image(result, index))
+    viewer.show(image(result.series, index))
     viewer.wait_for(
         lambda: not compare(viewer.look(places), result.mask[index]).wrong, deadline_s=DRAWN_S
     )
@@ -188,7 +188,7 @@ def test_bits_of_an_odd_matrix_are_not_shown(
     )
     assert viewer.wait_for(lambda: len(viewer.errors) >= 2 * frames), viewer.errors
     assert viewer.rows() == []
-    viewer.show(image(result, CHECKED[1]))
+    viewer.show(image(result.series, CHECKED[1]))
     seen = viewer.look(corners(result.series, CHECKED[1]))
     assert sum(compare(seen, result.mask[CHECKED[1]]).right.values()) == 0
     viewer.keep(f"{ODD_BINARY.name}-segmentation", shots)
