@@ -112,10 +112,8 @@ def by_ian(site: Site, instances: Sequence[Dataset]) -> None:
         assert status.Status == 0
 
 
-@pytest.mark.parametrize(
-    "announce",
-    [by_commitment, *(pytest.param(one, marks=pytest.mark.long) for one in (by_mpps, by_ian))],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("announce", [by_commitment, by_mpps, by_ian])
 def test_what_is_announced_is_waited_for(
     tmp_path: Path, announce: Callable[[Site, Sequence[Dataset]], None]
 ) -> None:

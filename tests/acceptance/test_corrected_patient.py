@@ -50,9 +50,10 @@ def right(site: Site, ehr: Sekmet, wrong: str, patient: str) -> bool:
     return reports(ehr, patient) == ["preliminary"] and reports(ehr, wrong) == ["entered-in-error"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("on_correction", "results"),
-    [("archive-corrects", 2), pytest.param("reissue", 4, marks=pytest.mark.long)],
+    [("archive-corrects", 2), ("reissue", 4)],
     ids=["kept", "reissued"],
 )
 def test_the_record_is_put_right_and_the_archive_gets_what_its_site_wants(

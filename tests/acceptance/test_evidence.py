@@ -73,9 +73,8 @@ def test_exactly_the_image_that_was_held_back_is_fetched(tmp_path: Path, held_ba
             assert created - closed <= 0.5
 
 
-@pytest.mark.parametrize(
-    "by_qido", [False, pytest.param(True, marks=pytest.mark.long)], ids=["C-FIND", "QIDO-RS"]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("by_qido", [False, True], ids=["C-FIND", "QIDO-RS"])
 def test_an_archive_that_does_not_know_us_gives_what_is_missing(
     tmp_path: Path, by_qido: bool
 ) -> None:
@@ -140,7 +139,10 @@ def test_the_result_carries_the_corrected_identity(tmp_path: Path) -> None:
         assert site.cli("ledger", "--verify").returncode == 0
 
 
-@pytest.mark.parametrize("length", [1, SLICES // 2, SLICES - 1])
+@pytest.mark.parametrize(
+    "length",
+    [*(pytest.param(one, marks=pytest.mark.long) for one in (1, SLICES // 2)), SLICES - 1],
+)
 def test_a_sender_that_pauses_on_an_open_association_gets_no_job(
     tmp_path: Path, length: int
 ) -> None:

@@ -127,6 +127,7 @@ def test_no_inode_left(tmp_path: Path) -> None:
         recovers(site, 1)
 
 
+@pytest.mark.long
 def test_a_store_that_became_read_only(tmp_path: Path) -> None:
     with listening(tmp_path / "site") as site:
         assert send(site) == SUCCESS
@@ -154,6 +155,7 @@ def test_a_database_that_is_locked_for_long(tmp_path: Path) -> None:
         recovers(site, 1)
 
 
+@pytest.mark.long
 def test_a_clock_that_jumps_backwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hook, hand = tmp_path / "hook", tmp_path / "clock"
     hook.mkdir()

@@ -24,7 +24,7 @@ SEED = int(os.environ.get("OVERREAD_SEED", "20261015"))
 LONGEST_S = 0.6
 """Between the first answer after a kill and the next kill."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120 + 10 * KILLS)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(120 + 10 * KILLS)]
 
 
 def test_nothing_that_was_answered_success_is_lost(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from tests.peers.sekmet import MRN_SYSTEM, Sekmet
 from tests.peers.sick import HANGING, WELL
 from tests.unit.integrations.samples import ISSUER
 
-pytestmark = [pytest.mark.peers, pytest.mark.slow]
+pytestmark = [pytest.mark.peers, pytest.mark.slow, pytest.mark.long]
 
 WHOLE = "OVERREAD_OUTAGE_HOURS" in os.environ
 SHORT = [("pacs", HANGING)]

@@ -62,6 +62,10 @@ def test_validators_find_no_error(made: Made, tmp_path: Path) -> None:
     for path in (*made.of(Kind.PM), *made.of(Kind.SC), *made.of(Kind.SR), *single.of(Kind.SC)):
         errors, dataset = validators.dciodvfy_errors(path), dcmread(path)
         assert [e for e in errors if not validators.taken_for_a_pair(e, dataset)] == []
+
+
+@pytest.mark.long
+def test_pixelmed_finds_no_error(made: Made) -> None:
     (report,) = made.of(Kind.SR)
     dataset = dcmread(report)
     errors = validators.pixelmed_errors(report)

@@ -99,6 +99,10 @@ def make(result: Result, profile: Profile, folder: Path) -> Made:
 def test_validators_find_no_error(made: Made) -> None:
     for path in made.paths.values():
         assert validators.dciodvfy_errors(path) == []
+
+
+@pytest.mark.long
+def test_pixelmed_finds_no_error(made: Made) -> None:
     if made.judged:
         assert validators.pixelmed_errors(made.paths[Kind.SR]) == []
 

@@ -91,6 +91,10 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def test_validators_find_no_error(made: Made) -> None:
     for path in made.paths.values():
         assert validators.dciodvfy_errors(path) == []
+
+
+@pytest.mark.long
+def test_pixelmed_finds_no_error(made: Made) -> None:
     assert _pixelmed(made.paths[Kind.SR]) == []
 
 
