@@ -44,6 +44,8 @@ class Letterhead:
         one that is not listed is its own: the two are one namespace (PS3.3 C.7.1.1).
     accession_number
         Whether the accession number is told (OBR-18).
+    placer_order_number
+        Whether the order's number is told as its placer wrote it (OBR-2).
     withdrawn
         OBX-11 of a withdrawal (HL7 table 0085): ``W`` was sent wrongly, ``D`` is to be deleted.
     """
@@ -55,6 +57,7 @@ class Letterhead:
     processing_id: Literal["P", "T", "D"] = "P"
     assigning_authorities: Mapping[str, str] = field(default_factory=dict)
     accession_number: bool = True
+    placer_order_number: bool = False
     withdrawn: Literal["W", "D"] = "W"
 
 
@@ -67,9 +70,7 @@ def result(report: Report, letterhead: Letterhead) -> bytes:
         ``NO-PATIENT-ID`` or ``NO-ASSIGNING-AUTHORITY``: nobody could tell whose it is.
     """
     filler = _filler(report, letterhead)
-    ordered = (
-        {18: escaped(report.study.accession_number or "")} if letterhead.accession_number else {}
-    )
+    ordered = _ordered(report, letterhead)
     return _encoded([
         _header(report, letterhead, Purpose.RESULT, report.issued),
         _patient(report.study.patient, letterhead),
@@ -78,6 +79,14 @@ def result(report: Report, letterhead: Letterhead) -> bytes:
         segment("NTE", {1: "1", 3: escaped(_NOTE)}),
         *observation_segments(report, "P"),
     ])
+
+
+def _ordered(report: Report, letterhead: Letterhead) -> dict[int, str]:
+    """Return the fields of OBR by which a receiver finds the order that a report answers."""
+    accession = report.study.accession_number if letterhead.accession_number else None
+    placer = report.order.placer_order_number if report.order is not None else None
+    told = {18: accession, 2: placer if letterhead.placer_order_number else None}
+    return {number: escaped(value) for number, value in told.items() if value}
 
 
 def withdrawal(report: Report, letterhead: Letterhead, at: datetime) -> bytes:

@@ -9,10 +9,11 @@ from node.bootstrap.models import cards
 from node.bootstrap.reach import archive_index, auth_of, dicom_peer, fhir_client, record
 from node.bootstrap.state import files
 from node.core.withdrawal import IDENTITY_CORRECTED, RETRACTED, SUPERSEDED
-from node.settings import OruTable, Peer, Settings
+from node.settings import EhrResultsTable, OruTable, Peer, Settings
 from node.settings.kinds import TAKES_RESULTS
 
 if TYPE_CHECKING:
+    from integrations.fhir.destination import FhirDestination
     from integrations.hl7.destination import Manners
     from integrations.hl7.oru import Letterhead
     from integrations.pacs.storage import StorageDestination, TakeBack
@@ -48,13 +49,13 @@ def _outlet(settings: Settings, peer: Peer, opened: "Database") -> "Outlet":
             destination=OruDestination(mllp_peer(peer), _letterhead(peer.oru), _manners(peer.oru)),
             record=record(peer) if "ehr" in peer.roles else None,
             withdraws=frozenset({IDENTITY_CORRECTED, RETRACTED}),
+            takes=peer.criteria,
+            backoff=peer.lane.backoff,
         )
-    if "ehr" in peer.roles:
-        from integrations.fhir.destination import FhirDestination
-
+    if peer.fhir is not None and "ehr" in peer.roles:
         # an older report stands in the record beside the newer one
         return Outlet(
-            destination=FhirDestination(fhir_client(peer)),
+            destination=_record(peer, peer.fhir.results or EhrResultsTable()),
             record=record(peer),
             withdraws=frozenset({IDENTITY_CORRECTED, RETRACTED}),
             takes=peer.criteria,
@@ -71,6 +72,24 @@ def _outlet(settings: Settings, peer: Peer, opened: "Database") -> "Outlet":
     )
 
 
+def _record(peer: Peer, table: EhrResultsTable) -> "FhirDestination":
+    from integrations.fhir.composition import Kind, Notice, Wishes
+    from integrations.fhir.destination import FhirDestination
+    from integrations.fhir.strategies import Strategy
+
+    wishes = Wishes(
+        kind=Kind(table.kind),
+        status=table.status,
+        page=table.page,
+        task=table.task,
+        leave_out=frozenset(table.leave_out),
+        critical=table.critical,
+        notice=Notice(table.notice),
+    )
+    strategy = None if table.strategy is None else Strategy(table.strategy)
+    return FhirDestination(fhir_client(peer), wishes, strategy)
+
+
 def _letterhead(table: OruTable) -> "Letterhead":
     from integrations.hl7.oru import Letterhead
 
@@ -82,6 +101,7 @@ def _letterhead(table: OruTable) -> "Letterhead":
         processing_id=table.processing_id,
         assigning_authorities=table.assigning_authorities,
         accession_number=table.accession_number,
+        placer_order_number=table.placer_order_number,
         withdrawn=table.withdrawn,
     )
 

@@ -4,13 +4,15 @@ Environment variables override single values: ``OVERREAD_NODE__DATA=/srv/overrea
 ``[node]``. Secrets never stand in the file: it names their place (`node.settings.secrets`).
 """
 
-from node.settings.auth import AuthTable, ClientTlsTable
+from node.settings.auth import AuthTable
+from node.settings.certificates import ClientTlsTable, OruTlsTable, PeerTlsTable
 from node.settings.delivery import DeliveryTable
+from node.settings.ehr_results import EhrResultsTable
 from node.settings.file import load
 from node.settings.identity import IdentityTable
 from node.settings.orders import FeedTable, Hl7Table, OrdersTable
-from node.settings.oru import OruTable, OruTlsTable
-from node.settings.pacs import PeerCommitmentTable, PeerTlsTable
+from node.settings.oru import OruTable
+from node.settings.pacs import PeerCommitmentTable
 from node.settings.peers import DicomwebTable, FhirTable, OrthancTable, Peer
 from node.settings.profiles import ProfileTable
 from node.settings.rules import ExcludeTable, RuleTable
@@ -33,6 +35,7 @@ __all__ = [
     "CommitmentTable",
     "DeliveryTable",
     "DicomwebTable",
+    "EhrResultsTable",
     "ExcludeTable",
     "FeedTable",
     "FhirTable",

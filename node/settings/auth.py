@@ -1,6 +1,5 @@
-"""How we introduce ourselves to a FHIR server: ``[peer.fhir.auth]`` and ``[peer.fhir.tls]``."""
+"""How we introduce ourselves to a FHIR server: ``[peer.fhir.auth]``."""
 
-from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -33,20 +32,4 @@ class AuthTable(Table):
             raise ValueError('kind = "smart" needs keys')
         if self.kind != "smart" and self.secret is None:
             raise ValueError(f'kind = "{self.kind}" needs secret')
-        return self
-
-
-class ClientTlsTable(Table):
-    """``tls`` of a FHIR endpoint: PEM files."""
-
-    certificate: Path | None = Field(None, description="Our certificate with its chain.")
-    key: Path | None = Field(None, description="Its private key.")
-    authorities: Path | None = Field(
-        None, description="Authorities that may have signed the server's certificate."
-    )
-
-    @model_validator(mode="after")
-    def _pair(self) -> Self:
-        if (self.certificate is None) != (self.key is None):
-            raise ValueError("certificate and key go together")
         return self

@@ -1,10 +1,10 @@
-"""How a peer is given results by HL7 version 2: ``[peer.oru]``, ``[peer.oru.tls]``."""
+"""How a peer is given results by HL7 version 2: ``[peer.oru]``."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from node.settings.certificates import OruTlsTable
 from node.settings.kinds import Port, Seconds, Table
 
 Name = Annotated[str, Field(pattern=r"^[^|^~\\&\r\n]*$")]
@@ -13,21 +13,6 @@ Authority = Annotated[
     str, Field(pattern=r"^[^|^~\\\r\n&]*(&[^|^~\\\r\n&]+&[A-Za-z0-9.]+)?$", min_length=1)
 ]
 """An assigning authority (HD): ``NAMESPACE``, ``NAMESPACE&OID&ISO`` or ``&OID&ISO``."""
-
-
-class OruTlsTable(Table):
-    """``[peer.oru.tls]``: PEM files of TLS to a receiver."""
-
-    authorities: Path = Field(description="Authorities of which one has signed its certificate.")
-    certificate: Path | None = Field(None, description="Our certificate; none if it wants none.")
-    key: Path | None = Field(None, description="Its private key.")
-    name: str | None = Field(None, description="Name that its certificate must have; its `host`.")
-
-    @model_validator(mode="after")
-    def _together(self) -> "OruTlsTable":
-        if (self.certificate is None) != (self.key is None):
-            raise ValueError("oru.tls.certificate and oru.tls.key go together")
-        return self
 
 
 class OruTable(Table):
@@ -45,6 +30,7 @@ class OruTable(Table):
         description="Assigning authority (PID-3.4) of each Issuer of Patient ID that is written otherwise.",
     )
     accession_number: bool = Field(True, description="Tell the accession number (OBR-18).")
+    placer_order_number: bool = Field(False, description="Tell the order's number (OBR-2).")
     withdrawn: Literal["W", "D"] = Field("W", description="Result status of a withdrawal (OBX-11).")
     on_error: Literal["retry", "park"] = Field("park", description="What AE means.")
     on_reject: Literal["retry", "park"] = Field("retry", description="What AR means.")

@@ -1,8 +1,6 @@
-"""What a peer that is an archive may be told besides its address: ``[peer.commitment]``, ``[peer.tls]``."""
+"""What a peer that is an archive may be told besides its address: ``[peer.commitment]``."""
 
-from pathlib import Path
-
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from node.settings.kinds import AeTitle, Port, Seconds, Table
 
@@ -26,23 +24,3 @@ class PeerCommitmentTable(Table):
         3600.0,
         description="Between two questions whether it has committed what `[commitment]` holds.",
     )
-
-
-class PeerTlsTable(Table):
-    """``tls`` of a peer: DICOM TLS on the associations that we open; PEM files, which may be replaced."""
-
-    certificate: Path | None = Field(
-        None, description="Our certificate with its chain; none where the peer demands none."
-    )
-    key: Path | None = Field(None, description="Its private key.")
-    authorities: Path = Field(description="Authorities of which one has signed the peer's.")
-    name: str | None = Field(None, description="Name that its certificate must have; its `host`.")
-    check_name: bool = Field(
-        True, description="`false`: any certificate of those authorities will do."
-    )
-
-    @model_validator(mode="after")
-    def _together(self) -> "PeerTlsTable":
-        if (self.certificate is None) != (self.key is None):
-            raise ValueError("tls.certificate and tls.key go together")
-        return self

@@ -8,8 +8,10 @@ from pydantic import Field, model_validator
 from inference.selection import Selection
 from node.core.completeness import QuietTimes
 from node.core.lane import Lane
-from node.settings.auth import AuthTable, ClientTlsTable
+from node.settings.auth import AuthTable
+from node.settings.certificates import ClientTlsTable, PeerTlsTable
 from node.settings.delivery import DeliveryTable, criteria
+from node.settings.ehr_results import EhrResultsTable
 from node.settings.kinds import (
     TAKES_RESULTS,
     AeTitle,
@@ -23,7 +25,7 @@ from node.settings.kinds import (
 )
 from node.settings.orders import FeedTable
 from node.settings.oru import OruTable
-from node.settings.pacs import PeerCommitmentTable, PeerTlsTable
+from node.settings.pacs import PeerCommitmentTable
 from node.settings.secrets import TokenTable
 
 
@@ -50,6 +52,9 @@ class FhirTable(TokenTable):
     consents: bool = Field(True, description="Ask for the patients' Consents and heed them.")
     auth: AuthTable | None = Field(None, description="How we introduce ourselves, without a token.")
     tls: ClientTlsTable | None = Field(None, description="Certificates, ours and the server's.")
+    results: EhrResultsTable | None = Field(
+        None, description="In which form it is given results, a table of its own."
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> "FhirTable":

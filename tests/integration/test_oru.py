@@ -240,6 +240,8 @@ def _configured(folder: Path, engine: Engine, tls: str) -> settings.Settings:
         [[peer]]
         name = "engine"
         roles = ["oru"]
+        takes = [{{ Present = {{ present = true }} }}]
+        delivery = {{ backoff_first_s = 7.0 }}
         [peer.oru]
         host = "127.0.0.1"
         port = {engine.port}
@@ -279,6 +281,7 @@ def test_a_site_sends_as_it_is_configured_by_tls(
     assert first.startswith(b"MSH|^~\\&|NODE||RIS|")
     assert outlet.withdraws == {"IDENTITY-CORRECTED", "RETRACTED"}
     assert outlet.record is None
+    assert (len(outlet.takes), outlet.backoff.first_s) == (1, 7.0)
     secure.answers = ["AR"]
     with pytest.raises(Refused) as refused:
         outlet.destination.withdraw(OF, None, "RETRACTED")

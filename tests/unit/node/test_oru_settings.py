@@ -48,7 +48,7 @@ def test_a_receiver_is_a_destination_and_gets_corrected_results_anew(tmp_path: P
         (ENGINE.replace(" }", ', withdrawn = "X" }'), "withdrawn"),
         (
             ENGINE.replace(" }", ', tls = { authorities = "/ca.pem", key = "/k.pem" } }'),
-            "oru.tls.certificate and oru.tls.key go together",
+            "oru.tls: Value error, certificate and key go together",
         ),
     ],
 )

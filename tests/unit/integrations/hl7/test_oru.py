@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from integrations.errors import Refused
 from integrations.hl7 import answers, oru
 from integrations.hl7.oru import Letterhead, Purpose, control_id, filler_number
-from integrations.report import Coding, Quantity, Report
+from integrations.report import Coding, Quantity, Report, ReportedOrder
 from tests.unit.integrations.samples import (
     BRAIN_FINDING,
     IDENTITY,
@@ -232,6 +232,14 @@ def test_a_time_of_the_day_is_told_with_its_offset_only(started: Any, written: s
 def test_the_accession_number_is_told_where_the_site_wants_it() -> None:
     assert told(REPORT, "OBR", 18) == "ACC-1"
     assert told(REPORT, "OBR", 18, Letterhead(accession_number=False)) == ""
+
+
+def test_the_order_is_named_where_the_site_wants_it() -> None:
+    order = ReportedOrder(placer_order_number="P^1", filler_order_number="F1", reason="pain")
+    ordered, wanted = replace(REPORT, order=order), Letterhead(placer_order_number=True)
+    assert told(ordered, "OBR", 2, wanted) == "P\\S\\1"
+    assert told(ordered, "OBR", 2) == ""
+    assert told(REPORT, "OBR", 2, wanted) == ""
 
 
 def test_codes_of_no_table_are_local() -> None:
