@@ -4,6 +4,7 @@ Read-only, bound to loopback by default, and without a patient's name: studies a
 """
 
 import json
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ def _moment(seconds: float | None) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
+_NUMBER = re.compile(r"[0-9]{1,4}")
+"""Of a key slice; Python refuses to read a number of thousands of digits."""
 TEMPLATES = Jinja2Templates(directory=Path(__file__).parent / "templates")
 TEMPLATES.env.filters["moment"] = _moment
 
@@ -47,7 +50,7 @@ class Pages:
             Route("/", self.index),
             Route("/studies/{uid}", self.study),
             Route("/pictures/{result_set_id}.png", self.picture),
-            Route("/pictures/{result_set_id}/{number:int}.png", self.key_slice),
+            Route("/pictures/{result_set_id}/{number}.png", self.key_slice),
             Route("/api/studies", self.api_studies),
             Route("/api/jobs", self.api_jobs),
             Route("/api/deliveries", self.api_deliveries),
@@ -109,9 +112,11 @@ class Pages:
         HTTPException
             404: there is no such result set, or it has no such key slice.
         """
-        overlay = self._overlay(request)
         number = request.path_params["number"]
-        return self._drawn(overlay and overlay.with_name(key_slice(number)))
+        if _NUMBER.fullmatch(number) is None:
+            raise HTTPException(404, "no such picture")
+        overlay = self._overlay(request)
+        return self._drawn(overlay and overlay.with_name(key_slice(int(number))))
 
     def _overlay(self, request: Request) -> Path | None:
         wanted = request.path_params["result_set_id"]
