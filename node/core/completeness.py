@@ -142,7 +142,7 @@ def decide(
     silent_s = now - series.last_arrival
     # late images: at most one revision in a quiet time
     hasty = series.closed_at is not None and (min(silent_s, now - series.closed_at) < quiet.short_s)
-    witness = None if hasty else _attested(series, quiet)
+    witness = None if hasty else _attested(series, quiet, silent_s)
     if witness is None and silent_s < quiet.short_s:
         return None
     released = _released(series) and not hasty and not series.unplaced
@@ -196,8 +196,8 @@ def _evidence(
     )
 
 
-def _attested(series: StoredSeries, quiet: QuietTimes) -> Witness | None:
-    """Return the strongest witness that needs no quiet time."""
+def _attested(series: StoredSeries, quiet: QuietTimes, silent_s: float) -> Witness | None:
+    """Return the strongest witness; only what may have been listed in parts needs a quiet time."""
     uids, listed = {uid for uid, _ in series.instances}, series.listed
     if _enhanced(series):
         return Witness.ENHANCED_OBJECT
@@ -207,6 +207,8 @@ def _attested(series: StoredSeries, quiet: QuietTimes) -> Witness | None:
         return None
     if listed and listed.instances == uids and listed.at - listed.since >= quiet.apart_s:
         return Witness.ARCHIVE_LIST
+    if series.perhaps_in_parts and silent_s < quiet.short_s:
+        return None
     return Witness.ANNOUNCED_LIST if series.announced and series.announced <= uids else None
 
 

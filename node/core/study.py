@@ -275,6 +275,8 @@ class StoredSeries:
         What the archive holds of it, None when it was not asked or did not answer.
     announced
         SOP Instance UIDs that a Storage Commitment request, an MPPS or an IAN names for it.
+    perhaps_in_parts
+        Storage Commitment is all that names them: a modality may ask for a series part by part.
     unplaced
         How many more a Storage Commitment request names beside some of this series: we do not hold them, and
         nobody has said that they belong to another.
@@ -299,6 +301,7 @@ class StoredSeries:
     associations_broken: int
     listed: ArchiveList | None = None
     announced: frozenset[str] = frozenset()
+    perhaps_in_parts: bool = False
     unplaced: int = 0
     closed_at: float | None = None
     waiting: tuple[str, ...] | None = None

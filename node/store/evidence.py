@@ -148,8 +148,8 @@ def archive_list(connection: Connection, series_instance_uid: str) -> ArchiveLis
 
 def announced(
     connection: Connection, study_instance_uid: str, series_instance_uid: str
-) -> tuple[frozenset[str], int]:
-    """Return the instances that are announced for a series, and how many more may be.
+) -> tuple[frozenset[str], bool, int]:
+    """Return the instances that are announced for a series, whether in parts perhaps, and how many more may be.
 
     A Storage Commitment request names neither series nor study: what it names and we hold belongs where we
     hold it. A list of which we lack some may mean any of the series that hold the others, so it vouches for
@@ -162,7 +162,8 @@ def announced(
             told.c.series_instance_uid == series_instance_uid,
         )
     ).scalars()
-    committed, unplaced = set(named), 0
+    told_whole = frozenset(named)
+    committed, unplaced = set(told_whole), 0
     lists = connection.execute(
         select(told.c.peer, told.c.at)
         .join(held, held.c.sop_instance_uid == told.c.sop_instance_uid)
@@ -175,7 +176,7 @@ def announced(
         lacking, ours = _of_list(connection, peer, at, series_instance_uid)
         unplaced += lacking
         committed |= ours
-    return frozenset(committed), unplaced
+    return frozenset(committed), not told_whole, unplaced
 
 
 def _of_list(

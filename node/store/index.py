@@ -200,13 +200,16 @@ def _again(
         known = _stored_series(connection, row)
     series, associations = known
     outcomes = _association_outcomes(connection, set(associations))
-    named, unplaced = announced(connection, row.study_instance_uid, row.series_instance_uid)
+    named, in_parts, unplaced = announced(
+        connection, row.study_instance_uid, row.series_instance_uid
+    )
     told = replace(
         series,
         associations_open=outcomes.get("OPEN", 0),
         associations_broken=outcomes.get("BROKEN", 0),
         listed=archive_list(connection, row.series_instance_uid),
         announced=named,
+        perhaps_in_parts=in_parts,
         unplaced=unplaced,
         closed_at=row.closed_at,
     )

@@ -99,6 +99,7 @@ def test_a_request_for_commitment_speaks_for_the_series_that_hold_all_it_names(
     store.receive(9)
     assert the_series(store).unplaced == 0
     assert the_series(store).announced == {"2.25.3001", "2.25.3002", "2.25.3009"}
+    assert the_series(store).perhaps_in_parts
 
 
 def test_a_request_for_commitment_of_other_instances_says_nothing(store: Store) -> None:
@@ -113,6 +114,7 @@ def test_a_list_that_names_its_series_expects_what_we_lack(store: Store) -> None
     announce(store, "2.25.3009", SERIES)
     announce(store, "2.25.7", "2.25.other")
     assert the_series(store).announced == {"2.25.3001", "2.25.3009"}
+    assert not the_series(store).perhaps_in_parts
 
 
 def test_the_newest_identity_is_the_one_of_the_next_job(store: Store) -> None:

@@ -213,6 +213,16 @@ TABLE: dict[str, tuple[StoredSeries, float, tuple[Witness, str | None] | None]] 
     "fewer listed": (acquired(stack(20), listed=listed(12)), 5, (R, None)),
     "nothing listed": (acquired(stack(20), listed=listed(0)), 5, (R, None)),
     "announced": (acquired(stack(20), announced=uids(*range(20))), 0, (N, None)),
+    "committed, perhaps a part": (
+        acquired(stack(20), announced=uids(*range(20)), perhaps_in_parts=True),
+        4,
+        None,
+    ),
+    "committed, and quiet": (
+        acquired(stack(20), announced=uids(*range(20)), perhaps_in_parts=True),
+        5,
+        (N, None),
+    ),
     "announced, one missing": (acquired(stack(20), announced=uids(*range(21))), 60, None),
     "commitment asked for more than came": (acquired(stack(20), unplaced=1), 60, None),
     "commitment asked for more than came, for long": (
