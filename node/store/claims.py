@@ -2,13 +2,16 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, Update, func, select, update
 
 from node.core.form import EarlierReport
-from node.core.job import Claim, JobState, ResultInstance, ResultState
+from node.core.job import Claim, JobState, ResultInstance, ResultState, move
+from node.errors import LeaseLost
 from node.store import schema
 from node.store.ordered import order_of
+from node.store.orders import DETAIL
 
+JOB = schema.job
 REPORT = "SR"
 """Kind of the object that names its predecessors."""
 
@@ -105,3 +108,42 @@ def _earlier(connection: Connection, row: Row[Any]) -> tuple[EarlierReport, ...]
         )
         for one in rows
     )
+
+
+def held(connection: Connection, claim: Claim, change: Update) -> None:
+    """Change a job while it is held under a claim.
+
+    Raises
+    ------
+    LeaseLost
+        Another worker holds it, or it is over.
+    """
+    changed = connection.execute(
+        change.where(
+            JOB.c.job_id == claim.job_id,
+            JOB.c.transaction_uid == claim.transaction_uid,
+            JOB.c.state == JobState.IN_PROGRESS,
+        )
+    ).rowcount
+    if not changed:
+        raise LeaseLost(f"job {claim.job_id} is no longer held under {claim.transaction_uid}")
+
+
+def end(
+    connection: Connection,
+    now: float,
+    claim: Claim,
+    state: JobState,
+    reason: str | None = None,
+    detail: str | None = None,
+) -> None:
+    """End a job that is held under a claim.
+
+    Raises
+    ------
+    LeaseLost
+        Another worker holds it, or it is over.
+    """
+    values = {"state": move(JobState.IN_PROGRESS, state), "reason": reason}
+    ended = {"detail": detail and detail[:DETAIL], "ended_at": now, "lease_until": None}
+    held(connection, claim, update(JOB).values(**values, **ended))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Update, or_, select, update
+from sqlalchemy import ColumnElement, Connection, or_, select, update
 
 from node.core.confirmation import Way
 from node.core.identifiers import new_uid
@@ -14,19 +14,16 @@ from node.core.withdrawal import (
     NOT_ROUTED,
     RETRACTED,
     SUPERSEDED,
-    WithdrawalState,
 )
-from node.errors import LeaseLost
 from node.store import schema
 from node.store.circuits import admits, answered, capped, failed
-from node.store.claims import instance_of, same_question
 from node.store.database import Database
+from node.store.due import claim_of, due, held, lost_leases
 from node.store.events import tell
 from node.store.identities import ask_again
 from node.store.letters import dead
-from node.store.outbox import DELIVER, owed, put, remove
-from node.store.queueing import held_back
-from node.store.takeback import LEFT, begun, take_back_superseded
+from node.store.outbox import DELIVER, put, remove
+from node.store.takeback import begun, take_back_superseded
 from node.store.transactions import owe as owe_confirmation
 from node.telemetry import log
 
@@ -74,12 +71,12 @@ class DeliveryStore:
             The database could not be written.
         """
         with self._database.reading() as (connection, now):  # a look waits for nobody
-            if _due(connection, now, self._mine(destination)) is None:
+            if due(connection, now, self._mine(destination)) is None:
                 return None
         with self._database.transaction() as (connection, now):
             if destination is not None and not self._open(connection, now, destination):
                 return None
-            row = _due(connection, now, self._mine(destination))
+            row = due(connection, now, self._mine(destination))
             if row is None:
                 return None
             transaction_uid = new_uid()
@@ -90,11 +87,11 @@ class DeliveryStore:
                     transaction_uid=transaction_uid,
                     lease_until=now + self._lease_s,
                     attempts=row.attempts + 1,
-                    lost_leases=_lost_leases(row),
+                    lost_leases=lost_leases(row),
                 )
             )
             remove(connection, DELIVER, row.delivery_id)
-            return _claim(connection, row, transaction_uid)
+            return claim_of(connection, row, transaction_uid)
 
     def _mine(self, destination: str | None) -> ColumnElement[bool]:
         if destination is None:
@@ -299,112 +296,3 @@ def park_superseded(connection: Connection, now: float, result_set_ids: Sequence
         )
         remove(connection, DELIVER, row.delivery_id)
     return [row.destination for row in rows]
-
-
-def _waits() -> ColumnElement[bool]:
-    wrong = schema.withdrawal
-    return (
-        select(wrong.c.withdrawal_id)
-        .where(
-            wrong.c.state == WithdrawalState.OWED,
-            wrong.c.cause == IDENTITY_CORRECTED,
-            wrong.c.destination == DELIVERY.c.destination,
-            wrong.c.study_instance_uid == schema.result_set.c.study_instance_uid,
-        )
-        .exists()
-    )
-
-
-def _due(connection: Connection, now: float, mine: ColumnElement[bool]) -> Row[Any] | None:
-    result = schema.result_set
-    return connection.execute(
-        select(
-            DELIVERY,
-            result.c.study_instance_uid,
-            result.c.series_instance_uid,
-            result.c.model,
-            result.c.report,
-            result.c.job_id,
-            result.c.profile,
-        )
-        .join(result)
-        .where(mine, owed(DELIVERY, now), ~_waits(), ~held_back())
-        .order_by(DELIVERY.c.due_at, DELIVERY.c.created_at)
-        .limit(1)
-    ).first()
-
-
-def _lost_leases(row: Row[Any]) -> int:
-    # who ends a claim clears its lease: one that is still there was never heard of again
-    return int(row.lost_leases + (row.lease_until is not None))
-
-
-def held(connection: Connection, claim: DeliveryClaim, change: Update) -> None:
-    """Change a delivery while it is held under a claim.
-
-    Raises
-    ------
-    LeaseLost
-        Another worker holds it, or it is over.
-    """
-    changed = connection.execute(
-        change.where(
-            DELIVERY.c.delivery_id == claim.delivery_id,
-            DELIVERY.c.transaction_uid == claim.transaction_uid,
-            DELIVERY.c.state == DeliveryState.OWED,
-        )
-    ).rowcount
-    if not changed:
-        raise LeaseLost(
-            f"delivery {claim.delivery_id} is no longer held under {claim.transaction_uid}"
-        )
-
-
-def _claim(connection: Connection, row: Row[Any], transaction_uid: str) -> DeliveryClaim:
-    own, sent = schema.result_instance, schema.delivery_instance
-    items = connection.execute(
-        select(own, sent.c.state)
-        .join(sent, sent.c.sop_instance_uid == own.c.sop_instance_uid)
-        .where(sent.c.delivery_id == row.delivery_id)
-        .order_by(own.c.position)
-    ).all()
-    return DeliveryClaim(
-        delivery_id=row.delivery_id,
-        transaction_uid=transaction_uid,
-        result_set_id=row.result_set_id,
-        job_id=row.job_id,
-        profile=row.profile,
-        study_instance_uid=row.study_instance_uid,
-        destination=row.destination,
-        attempt=row.attempts + 1,
-        lost_leases=_lost_leases(row),
-        report=row.report,
-        follows=_follows(connection, row),
-        instances=tuple(
-            (
-                instance_of(item),
-                InstanceState(item.state),
-            )
-            for item in items
-        ),
-    )
-
-
-def _follows(connection: Connection, row: Row[Any]) -> bool:
-    """Whether another result of the same question has gone, or may have, to the same destination."""
-    result = schema.result_set
-    return bool(
-        connection.execute(
-            select(
-                select(DELIVERY.c.delivery_id)
-                .join(result)
-                .where(
-                    same_question(row),
-                    DELIVERY.c.destination == row.destination,
-                    DELIVERY.c.delivery_id != row.delivery_id,
-                    DELIVERY.c.state.in_(LEFT) | begun(),
-                )
-                .exists()
-            )
-        ).scalar_one()
-    )

@@ -9,7 +9,7 @@ from node.core.job import DeliveryClaim, DeliveryState, Origin, ResultSet, Resul
 from node.store import schema
 from node.store.claims import claim_of
 from node.store.database import Database
-from node.store.deliveries import held
+from node.store.due import held
 from node.store.events import tell
 from node.store.outbox import DELIVER, put
 from node.store.results import insert_result, owe_instances

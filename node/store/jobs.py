@@ -5,10 +5,9 @@ that makes the write visible: a worker that slept through its lease writes nothi
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Update, select, update
+from sqlalchemy import Connection, select, update
 
 from node.core.choice import Decision
 from node.core.identifiers import new_uid
@@ -21,18 +20,14 @@ from node.core.job import (
     move,
 )
 from node.core.study import SeriesOfStudy, StoredSeries
-from node.errors import LeaseLost
 from node.store import schema
-from node.store.claims import claim_of
-from node.store.corrections import in_question, still_to_get
+from node.store.claims import claim_of, end, held
 from node.store.database import Database
 from node.store.decisions import decide
 from node.store.events import tell
 from node.store.identities import ask_identity
-from node.store.joined import join
-from node.store.orders import DETAIL, create
 from node.store.outbox import ANALYSE, owed, put, remove
-from node.store.overtaken import overtake
+from node.store.questions import ask
 from node.store.results import insert_result, owe_delivery, supersede
 from node.store.siblings import series_of_study
 
@@ -98,34 +93,16 @@ class JobStore:
             if not decide(connection, now, series, decisions, why):
                 return
             for request in requests:
-                self._order(connection, now, request, joins=series.waiting is not None)
+                ask(
+                    connection,
+                    now,
+                    request,
+                    joins=series.waiting is not None,
+                    reissued=self._reissued,
+                )
             for note in notes:
                 what = "excluded" if excluded else "not routed"
                 tell(connection, now, series.study_instance_uid, what, note)
-
-    def _order(
-        self, connection: Connection, now: float, request: JobRequest, *, joins: bool
-    ) -> None:
-        asked = in_question(connection, request)
-        if asked is None and joins:
-            join(connection, now, request, self._reissued)
-            return
-        if asked is None:
-            detail = f"ALREADY-ANALYSED: {request.model} {request.version} read the same instances"
-            tell(connection, now, request.study_instance_uid, "not analysed again", detail)
-            return
-        destinations = still_to_get(connection, now, asked, self._reissued)
-        if destinations is None:
-            return
-        same_question = (
-            (JOB.c.study_instance_uid == request.study_instance_uid)
-            & (JOB.c.series_instance_uid == request.series_instance_uid)
-            & (JOB.c.model == request.model)
-        )
-        overtake(
-            connection, now, same_question, "more of the series arrived before the job was done"
-        )
-        create(connection, now, replace(asked, destinations=tuple(destinations)))
 
     def unprepared(self) -> list[Claim]:
         """Return jobs whose inputs are INCOMPLETE and due to be prepared; their Transaction UID is empty."""
@@ -227,7 +204,7 @@ class JobStore:
             Another worker holds the job, or it is over.
         """
         with self._database.transaction() as (connection, now):
-            _held(connection, claim, update(JOB).values(lease_until=now + self._lease_s))
+            held(connection, claim, update(JOB).values(lease_until=now + self._lease_s))
 
     def publish(self, claim: Claim, *result_sets: ResultSet) -> None:
         """Complete the job: its result in each form, deliveries and their outbox rows, in one transaction.
@@ -243,7 +220,7 @@ class JobStore:
         first = result_sets[0]
         made_for = {name: one for one in result_sets for name in one.destinations}
         with self._database.transaction() as (connection, now):
-            _end(connection, now, claim, JobState.COMPLETED)
+            end(connection, now, claim, JobState.COMPLETED)
             supersede(connection, now, claim)
             for result_set in result_sets:
                 insert_result(connection, now, claim, result_set)
@@ -268,7 +245,7 @@ class JobStore:
             Another worker holds the job, or it is over.
         """
         with self._database.transaction() as (connection, now):
-            _end(connection, now, claim, JobState.CANCELED, reason, detail)
+            end(connection, now, claim, JobState.CANCELED, reason, detail)
             tell(connection, now, claim.study_instance_uid, "job canceled", f"{reason}: {detail}")
 
     def give_back(self, claim: Claim, reason: str, after_s: float) -> None:
@@ -287,7 +264,7 @@ class JobStore:
                 "due_at": now + after_s,
                 "reason": reason,
             }
-            _held(connection, claim, update(JOB).values(transaction_uid=None, **values))
+            held(connection, claim, update(JOB).values(transaction_uid=None, **values))
             put(connection, ANALYSE, claim.job_id, now + after_s)
             detail = f"{reason}, again in {after_s:.0f} s"
             tell(connection, now, claim.study_instance_uid, "job postponed", detail)
@@ -310,28 +287,3 @@ def _destinations(connection: Connection, job_id: str) -> Sequence[str]:
     question = select(JOB.c.destinations).where(JOB.c.job_id == job_id)
     found: Sequence[str] = connection.execute(question).scalar_one()
     return found
-
-
-def _held(connection: Connection, claim: Claim, change: Update) -> None:
-    changed = connection.execute(
-        change.where(
-            JOB.c.job_id == claim.job_id,
-            JOB.c.transaction_uid == claim.transaction_uid,
-            JOB.c.state == JobState.IN_PROGRESS,
-        )
-    ).rowcount
-    if not changed:
-        raise LeaseLost(f"job {claim.job_id} is no longer held under {claim.transaction_uid}")
-
-
-def _end(
-    connection: Connection,
-    now: float,
-    claim: Claim,
-    state: JobState,
-    reason: str | None = None,
-    detail: str | None = None,
-) -> None:
-    values = {"state": move(JobState.IN_PROGRESS, state), "reason": reason}
-    ended = {"detail": detail and detail[:DETAIL], "ended_at": now, "lease_until": None}
-    _held(connection, claim, update(JOB).values(**values, **ended))
