@@ -173,7 +173,10 @@ class Pages:
 
 def application(viewing: Viewing) -> Starlette:
     """Return the status page as an ASGI application."""
-    return Starlette(routes=Pages(viewing).routes())
+    served = Starlette(routes=Pages(viewing).routes())
+    # an address with one slash too many is none: the redirection reads the query, and not all bytes are text
+    served.router.redirect_slashes = False
+    return served
 
 
 def run(viewing: Viewing, settings: WebTable) -> None:
