@@ -14,6 +14,7 @@ from inference.findings import Result
 from inference.results.gate import check
 from inference.results.objects import Kind
 from inference.results.part10 import encode
+from inference.results.profile import PROFILES
 from inference.results.set import build, write
 from inference.volume import read_series
 from tests.conformance import validators
@@ -99,16 +100,22 @@ def test_pixelmed_finds_no_error(made: Made) -> None:
 
 
 @pytest.mark.long
-def test_pixelmeds_known_false_errors_are_false(tmp_path: Path) -> None:
-    """One group is wrong where it stands with one contour, and right where it stands with two."""
+@pytest.mark.parametrize("name", ["generic-pacs", "pictures"])
+def test_pixelmeds_known_false_errors_are_false(tmp_path: Path, name: str) -> None:
+    """One group is wrong where it stands with one contour, and right where it stands with two.
+
+    It references a segment, or has no region where no segmentation goes with the report.
+    """
     two = classic(tmp_path / "source")
     one = without(two, LESION.number)
     alone, together = (
-        next(i for i in write(build(result, REQUEST), tmp_path) if i.kind is Kind.SR).path
-        for result in (one, two)
+        next(i for i in write(build(of, REQUEST, PROFILES[name]), tmp_path) if i.kind is Kind.SR)
+        for of in (one, two)
     )
-    assert len(validators.pixelmed_errors(alone)) == 2
-    assert validators.pixelmed_errors(together) == []
+    errors = validators.pixelmed_errors(alone.path)
+    assert len(errors) == 2
+    assert all(validators.taken_for_planar(error, dcmread(alone.path)) for error in errors)
+    assert validators.pixelmed_errors(together.path) == []
 
 
 def test_dcmqi_finds_every_voxel_in_its_place(made: Made, tmp_path: Path) -> None:

@@ -49,6 +49,10 @@ SCOORD in all of them together: with exactly one it holds every group against TI
 among them. The same groups beside a second finding pass, which `test_results` shows."""
 
 
+PLANAR = frozenset({"121214", "42798000", "103339001", "103340004"})
+"""Referenced Segmentation Frame, Area, Long Axis, Short Axis."""
+
+
 GROUP_TAKEN_FOR_VOLUMETRIC = re.compile(
     r"Error: Template 1411 VolumetricROIMeasurements/.*/\[Row (?:5|7|10)\] .*: within ([0-9.]+): .*"
     r"Missing conditional content item"
@@ -170,13 +174,17 @@ def taken_for_volumetric(error: str, report: Dataset) -> bool:
 
 
 def taken_for_planar(error: str, report: Dataset) -> bool:
-    """Whether `error` is `VOLUMETRIC_GROUP_TAKEN_FOR_PLANAR`, said of a volumetric group."""
+    """Whether `error` is `VOLUMETRIC_GROUP_TAKEN_FOR_PLANAR`, said of a group that is not planar.
+
+    It references a segment, or it is one of TID 1501, where no segmentation goes with the report: it has no
+    region, and nothing that is measured in a plane.
+    """
     told = VOLUMETRIC_GROUP_TAKEN_FOR_PLANAR.match(error)
     if told is None:
         return False
     group = _group(report, told[1])
     members = {item.ConceptNameCodeSequence[0].CodeValue for item in group.ContentSequence}
-    return "121191" in members and "111030" not in members
+    return "111030" not in members and ("121191" in members or not members & PLANAR)
 
 
 def _group(report: Dataset, place: str) -> Dataset:
