@@ -1,6 +1,6 @@
 """One file of a series: its header, parsed once, and the pixels that lie behind it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -46,6 +46,10 @@ _IMAGE_PIXEL = (
 
 _SYNTAXES_BY_CHARLS = frozenset(JPEGLSTransferSyntaxes)
 """Syntaxes that pyjpegls decodes twice as fast as pydicom's first choice, GDCM."""
+
+
+Headers = Sequence[Dataset]
+"""Attributes of instances, without their pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

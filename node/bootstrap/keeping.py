@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from node.bootstrap.archives import archives
 from node.bootstrap.confirming import confirmers
 from node.bootstrap.models import routes
+from node.bootstrap.notices import notices
 from node.bootstrap.orders import Ordering, ordering
 from node.bootstrap.reach import dicom_peer, record, source_of
 from node.bootstrap.state import database, files
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from node.core.ports import Expirable
     from node.core.retention import Policy
     from node.core.schedule import Daily
+    from node.pipeline.apart import Apart
     from node.pipeline.frames import FrameLook
     from node.pipeline.identify import Verifier
     from node.pipeline.retrieve import Archive, Evidences
@@ -86,6 +88,7 @@ class Keeping:
     confirmers: Sequence[Step] = ()
     ordering: Ordering = field(default_factory=Ordering)
     verifier: "Verifier | None" = None
+    notify: "Callable[[Apart], None] | None" = None
 
 
 def keeper(settings: Settings) -> Keeping:
@@ -126,6 +129,7 @@ def keeper(settings: Settings) -> Keeping:
         confirmers=confirmers(settings, opened),
         ordering=ordering(settings, opened),
         verifier=_verifier(settings, opened),
+        notify=notices(settings, opened),
         nights=_nights(settings, opened),
     )
 

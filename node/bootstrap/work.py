@@ -28,8 +28,7 @@ def analyser(settings: Settings) -> Step:
     from node.store.jobs import JobStore
 
     store, opened = files(settings), database(settings)
-    archived = {peer.name for peer in settings.peer if peer.archive is not None}
-    jobs = JobStore(opened, settings.queue.lease_s, archived=archived)
+    jobs = JobStore(opened, settings.queue.lease_s, archived=settings.archived)
     installed = cards(settings)
     _rehearse(installed, equipment(settings))  # meanwhile the server loads its models
     bench = Bench(

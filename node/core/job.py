@@ -297,3 +297,19 @@ class DeliveryClaim:
     report: Mapping[str, Any]
     instances: tuple[tuple[ResultInstance, InstanceState], ...]
     follows: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unnoticed:
+    """A job without a result, of which its archives are to be told.
+
+    Parameters
+    ----------
+    job
+        The job, under no Transaction UID.
+    reason
+        Reason code.
+    """
+
+    job: Claim
+    reason: str

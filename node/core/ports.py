@@ -30,6 +30,7 @@ from node.core.job import (
     Origin,
     Readiness,
     ResultSet,
+    Unnoticed,
 )
 from node.core.reception import Known
 from node.core.retention import Holding as HeldSeries
@@ -280,6 +281,24 @@ class Forms(Protocol):
 
     def accept(self, destination: str, configured: str, profile: str) -> None:
         """Remember which profile a destination took."""
+
+
+class Notices(Protocol):
+    """Jobs that ended without a result, as those are told who expect one."""
+
+    def due(self) -> list[Unnoticed]:
+        """Return the jobs that are to be told of: nothing newer asks the same, and no result of it stands."""
+
+    def tell(self, job: Claim, notices: Sequence[ResultSet], remark: str | None = None) -> bool:
+        """Keep the notices of a job and owe them, once; False when it was told of, or need not be any more.
+
+        Parameters
+        ----------
+        notices
+            One for each form; none when nobody is told.
+        remark
+            Why nobody is told although somebody wanted to be.
+        """
 
 
 class Withdrawals(Protocol):

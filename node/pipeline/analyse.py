@@ -123,7 +123,7 @@ def _do(claim: Claim, jobs: Jobs, files: Files, bench: Bench, created: datetime)
         for name, paths in claim.files.items()
     }
     for one in series.values():
-        require_identity(claim.identity, one)
+        require_identity(claim.identity, one.headers)
     context = context_for_model(claim.context, card.context)
     result = analyse(card, series, context, None, server=bench.server)
     page = _keep_page(claim, result, files, bench.workshop)

@@ -68,6 +68,33 @@ class Workshop:
         next(iter(found.values())).extend(others)
         return {profile: tuple(names) for profile, names in found.items()}
 
+    def request(
+        self,
+        job: Claim,
+        profile: str,
+        created: datetime,
+        predecessors: tuple[Predecessor, ...] = (),
+    ) -> ResultRequest:
+        """Return what the objects of a job have in common in one form.
+
+        Raises
+        ------
+        OutOfResources
+            The Series Number could not be kept.
+        """
+        return ResultRequest(
+            equipment=self.equipment,
+            created=created,
+            request_number=job.request,
+            revision=job.revision,
+            uid_root=self.uid_root,
+            first_series_number=self.forms.series_number(
+                job.job_id, job.study_instance_uid, profile
+            ),
+            form=profile,
+            predecessors=predecessors,
+        )
+
     def _first(self, destination: str, wish: Wish) -> str:
         """Return the profile that an archive took when it had refused others, else the one it asks for."""
         learnt = self.forms.accepted(destination, wish.configured)
@@ -121,18 +148,7 @@ def objects_of(made: Made, profile: str, workshop: Workshop) -> ResultObjects:
         The Series Number could not be kept.
     """
     job = made.job
-    request = ResultRequest(
-        equipment=workshop.equipment,
-        created=made.created,
-        request_number=job.request,
-        revision=job.revision,
-        uid_root=workshop.uid_root,
-        first_series_number=workshop.forms.series_number(
-            job.job_id, job.study_instance_uid, profile
-        ),
-        form=profile,
-        predecessors=_predecessors(job, profile),
-    )
+    request = workshop.request(job, profile, made.created, _predecessors(job, profile))
     objects = build(made.result, request, workshop.profiles[profile])
     gate.check(objects, made.result.series)
     return objects
@@ -154,7 +170,7 @@ def kept(
         The disk would not take them.
     """
     files, folder = place
-    instances = tuple(_kept(item, files, folder) for item in objects)
+    instances = tuple(kept_object(item, files, folder) for item in objects)
     source = workshop.source_of(made.job.peer)
     told = report(made.job, made.result, objects, source, made.created)
     told = replace(told, page=Path(made.page) if made.page else None)
@@ -169,7 +185,14 @@ def kept(
     )
 
 
-def _kept(item: ResultObject, files: Files, folder: str) -> ResultInstance:
+def kept_object(item: ResultObject, files: Files, folder: str) -> ResultInstance:
+    """Make an object durable and return it as a part of a result set.
+
+    Raises
+    ------
+    OutOfResources
+        The disk would not take it.
+    """
     return ResultInstance(
         sop_instance_uid=item.sop_instance_uid,
         sop_class_uid=item.sop_class_uid,

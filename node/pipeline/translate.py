@@ -1,7 +1,7 @@
 """The only place, `reported` beside it, that knows the libraries' types on both sides, and ours."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any
@@ -12,8 +12,8 @@ from inference.codes import Code
 from inference.context import Context, ContextValue
 from inference.errors import SeriesUnusable
 from inference.findings import Result
-from inference.results.objects import ResultObjects
-from inference.volume import Series
+from inference.instance import Headers
+from inference.results.objects import ResultObject, ResultObjects
 from integrations.context import Question, RecordContext
 from integrations.report import (
     Coding,
@@ -74,15 +74,15 @@ def accession_number(values: Mapping[str, Any]) -> str | None:
     return _text(values.get("AccessionNumber")) or None
 
 
-def require_identity(identity: Mapping[str, Any], series: Series) -> None:
+def require_identity(identity: Mapping[str, Any], headers: Headers) -> None:
     """Compare the patient whose record is read and written with the one whose images are analysed.
 
     Parameters
     ----------
     identity
         The identifying attributes by keyword under which the series was received.
-    series
-        Its instances, as they lie on the disk.
+    headers
+        Of its instances, as they lie on the disk.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def require_identity(identity: Mapping[str, Any], series: Series) -> None:
     """
     differing = {
         keyword
-        for header in series.headers
+        for header in headers
         for keyword in PATIENT_KEYWORDS
         if _text(header.get(keyword)) != _text(identity.get(keyword))
     }
@@ -169,8 +169,33 @@ def report(
     claim: Claim, result: Result, objects: ResultObjects, source: Source, issued: datetime
 ) -> Report:
     """Return a result as it is told to destinations, in plain values."""
-    card = result.card
-    head = result.series.headers[0]
+    return replace(
+        outline(claim, result.series.headers, result.card, objects, source, issued),
+        findings=reported(result),
+        context=tuple(_used(name, value) for name, value in result.context.values.items()),
+        conclusion=conclusion(result),
+        predecessors=tuple(one.sop_instance_uid for one in claim.earlier),
+    )
+
+
+def outline(
+    claim: Claim,
+    headers: Headers,
+    card: Card,
+    objects: Sequence[ResultObject],
+    source: Source,
+    issued: datetime,
+) -> Report:
+    """Return what is told of any answer: whose, of what, by which model and in which objects; nothing found.
+
+    Parameters
+    ----------
+    headers
+        Of the instances that were asked about, at least one.
+    objects
+        The last one names the answer.
+    """
+    head = headers[0]
     return Report(
         result_set_uid=objects[-1].sop_instance_uid,
         study=StudyIdentity(
@@ -187,8 +212,7 @@ def report(
                 modality=str(head.Modality),
                 description=str(head.get("SeriesDescription", "")) or None,
                 sop_classes={
-                    str(header.SOPInstanceUID): str(header.SOPClassUID)
-                    for header in result.series.headers
+                    str(header.SOPInstanceUID): str(header.SOPClassUID) for header in headers
                 },
             ),
         ),
@@ -210,12 +234,10 @@ def report(
             weights_digest=card.weights_digest,
         ),
         procedure=coding(card.procedure_reported),
-        findings=reported(result),
-        context=tuple(_used(name, value) for name, value in result.context.values.items()),
+        findings=(),
         record_patient=claim.context.get("patient"),
         issued=issued,
-        conclusion=conclusion(result),
-        predecessors=tuple(one.sop_instance_uid for one in claim.earlier),
+        conclusion="",
         order=_order(claim.order),
     )
 

@@ -112,6 +112,11 @@ class Settings(Table):
         return self
 
     @property
+    def archived(self) -> frozenset[str]:
+        """Sources whose archive is asked for the patient before anything is sent."""
+        return frozenset(peer.name for peer in self.peer if peer.archive is not None)
+
+    @property
     def profiles(self) -> Mapping[str, Profile]:
         """Every profile by name, the built-in ones and the site's own."""
         return resolved(self.profile)

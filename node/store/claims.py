@@ -91,8 +91,10 @@ def _earlier(connection: Connection, row: Row[Any]) -> tuple[EarlierReport, ...]
     rows = connection.execute(
         select(instance, result.c.profile)
         .join(result, result.c.result_set_id == instance.c.result_set_id)
+        .join(JOB, JOB.c.job_id == result.c.job_id)
         .where(
             same_question(row),
+            JOB.c.state == JobState.COMPLETED,  # nothing of a notice is carried on
             result.c.state == ResultState.CURRENT,
             result.c.job_id != row.job_id,
             instance.c.kind == REPORT,

@@ -135,8 +135,10 @@ job = Table(
     Column("claimed_at", Double),
     Column("ended_at", Double),
     Column("deadline_at", Double),
+    Column("noticed_at", Double),
     UniqueConstraint("study_instance_uid", "model", "version", "digest", "request"),
     Index(None, "state", "due_at"),
+    Index(None, "state", "noticed_at"),
 )
 
 job_input = Table(

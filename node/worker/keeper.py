@@ -31,6 +31,7 @@ REPORT_S = 0.5
 ASK_S = 0.5
 CONFIRM_S = 0.5
 ORDER_S = 0.5
+NOTICE_S = 1.0
 HOLD_S = 1.0
 LOOK_S = 20.0
 """How often the keeper looks whether the day's work is due."""
@@ -75,6 +76,7 @@ class Keeper:
             *(partial(self._confirm, step) for step in self._keeping.confirmers),
             *(partial(self._repeat, work, ORDER_S) for work in self._keeping.ordering.works),
             *(partial(self._verify, archive) for archive in self._keeping.archives),
+            lambda: self._repeat(self._notify, NOTICE_S),
             lambda: self._repeat(self._night.look, LOOK_S),
         )
         threads = [threading.Thread(target=self._guard, args=(work,)) for work in works]
@@ -135,6 +137,10 @@ class Keeper:
         keeping = self._keeping
         cards = keeping.routes.cards
         prepare(keeping.jobs, cards, keeping.record_for, keeping.source_of, self._apart)
+
+    def _notify(self) -> None:
+        if self._keeping.notify is not None:
+            self._keeping.notify(self._apart)
 
     def _report_commitment(self) -> None:
         self._exhaust(self._keeping.report_commitment)

@@ -240,6 +240,7 @@ class Plan:
     grpc_port: int | None = None
     lease_s: float = 60.0
     rules: Sequence[Mapping[str, Any]] = ({"name": "heads", "model": "brain-extraction"},)
+    profiles: Sequence[Mapping[str, Any]] = ()
     tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -307,6 +308,7 @@ def _toml(site: Site, plan: Plan) -> str:
         tables[name] = {**tables.get(name, {}), **values}
     lines = [f"[{name}]\n{_values(values)}" for name, values in tables.items()]
     lines += [f"[[peer]]\n{_values(peer)}" for peer in plan.peers]
+    lines += [f"[[profile]]\n{_values(profile)}" for profile in plan.profiles]
     lines += [f"[[rule]]\n{_values(rule)}" for rule in plan.rules]
     return "\n".join(lines)
 

@@ -180,7 +180,9 @@ RECEIVED = {key: value for key, value in PATIENT.items() if key != "IssuerOfPati
 
 
 def test_the_files_patient_is_the_jobs_patient(ball: Series) -> None:
-    require_identity({**RECEIVED, "StudyDate": "20200101", "AccessionNumber": "OTHER"}, ball)
+    require_identity(
+        {**RECEIVED, "StudyDate": "20200101", "AccessionNumber": "OTHER"}, ball.headers
+    )
 
 
 @pytest.mark.parametrize(
@@ -198,7 +200,7 @@ def test_another_patient_is_not_analysed_under_this_name(
     ball: Series, keyword: str, value: str
 ) -> None:
     with pytest.raises(SeriesUnusable) as refused:
-        require_identity({**RECEIVED, keyword: value}, ball)
+        require_identity({**RECEIVED, keyword: value}, ball.headers)
     assert refused.value.reason == "IDENTITY-DIFFERS"
     assert refused.value.detail == f"instances of the series differ in {keyword}"
 
@@ -208,4 +210,4 @@ def test_one_instance_of_another_patient_is_enough(ball: Series) -> None:
     stranger.PatientBirthDate = "20000101"
     mixed = replace(ball, headers=(*ball.headers[:-1], stranger))
     with pytest.raises(SeriesUnusable, match="PatientBirthDate"):
-        require_identity(RECEIVED, mixed)
+        require_identity(RECEIVED, mixed.headers)
