@@ -254,6 +254,8 @@ class Report:
         The result on one page, a PDF that names no patient; None where none was made.
     order
         The order behind the study; None when none is known.
+    known_as
+        The patient under the number that his was merged into since; None where it is the study's.
     """
 
     result_set_uid: str
@@ -270,3 +272,4 @@ class Report:
     predecessors: tuple[str, ...] = ()
     page: Path | None = None
     order: ReportedOrder | None = None
+    known_as: PatientIdentity | None = None

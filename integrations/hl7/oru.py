@@ -73,7 +73,7 @@ def result(report: Report, letterhead: Letterhead) -> bytes:
     ordered = _ordered(report, letterhead)
     return _encoded([
         _header(report, letterhead, Purpose.RESULT, report.issued),
-        _patient(report.study.patient, letterhead),
+        _patient(report.known_as or report.study.patient, letterhead),
         segment("ORC", {1: "RE", 3: filler}),
         segment("OBR", {**_request(report, filler, "P", report.issued), **ordered}),
         segment("NTE", {1: "1", 3: escaped(_NOTE)}),
@@ -107,7 +107,7 @@ def withdrawal(report: Report, letterhead: Letterhead, at: datetime) -> bytes:
     filler = _filler(report, letterhead)
     return _encoded([
         _header(report, letterhead, Purpose.WITHDRAWAL, at),
-        _patient(report.study.patient, letterhead),
+        _patient(report.known_as or report.study.patient, letterhead),
         segment("ORC", {1: "RE", 3: filler}),
         segment("OBR", _request(report, filler, "X", at)),
         segment("NTE", {1: "1", 3: escaped(_WITHDRAWN)}),

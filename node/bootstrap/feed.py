@@ -12,11 +12,20 @@ from node.settings import Peer, Settings
 if TYPE_CHECKING:
     from node.hl7.server import MllpServer
     from node.pipeline.feed import Caller, Sender
+    from node.pipeline.merged import MergedTo
+    from node.store.database import Database
 
 
 def default_issuers(settings: Settings) -> dict[str, str]:
     """Return the default issuer of Patient ID of each source that has one."""
     return {peer.name: peer.default_issuer for peer in settings.peer if peer.default_issuer}
+
+
+def merged_to(settings: Settings, opened: "Database") -> "MergedTo":
+    """Return who says under which number a study's patient is known by now: the feeds that tell of merges."""
+    from node.store.merges import MergeStore
+
+    return MergeStore(opened, default_issuers(settings)).merged_to
 
 
 def feed_server(settings: Settings) -> "MllpServer":

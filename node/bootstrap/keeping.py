@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from node.bootstrap.archives import archives
 from node.bootstrap.confirming import confirmers
+from node.bootstrap.feed import merged_to
 from node.bootstrap.models import routes
 from node.bootstrap.notices import notices
 from node.bootstrap.orders import Ordering, ordering
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from node.pipeline.apart import Apart
     from node.pipeline.frames import FrameLook
     from node.pipeline.identify import Verifier
+    from node.pipeline.merged import MergedTo
     from node.pipeline.retrieve import Archive, Evidences
     from node.pipeline.routes import Routes
     from node.pipeline.translate import Source
@@ -84,6 +86,7 @@ class Keeping:
     evidences: "Evidences"
     expectations: "ExpectationStore"
     frames: "FrameLook"
+    merged_to: "MergedTo"
     archives: "Sequence[Archive]" = ()
     confirmers: Sequence[Step] = ()
     ordering: Ordering = field(default_factory=Ordering)
@@ -130,6 +133,7 @@ def keeper(settings: Settings) -> Keeping:
         ordering=ordering(settings, opened),
         verifier=_verifier(settings, opened),
         notify=notices(settings, opened),
+        merged_to=merged_to(settings, opened),
         nights=_nights(settings, opened),
     )
 
@@ -183,6 +187,7 @@ def _verifier(settings: Settings, opened: "Database") -> "Verifier":
         identities=IdentityStore(opened),
         policy=settings.identity.policy,
         issuer_of=lambda name: settings.peer_named(name).default_issuer,
+        merged_to=merged_to(settings, opened),
     )
 
 

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
+from node.bootstrap.feed import merged_to
 from node.bootstrap.forms import wish, workshop
 from node.bootstrap.messages import mllp_peer
 from node.bootstrap.models import cards
@@ -51,6 +52,7 @@ def _outlet(settings: Settings, peer: Peer, opened: "Database") -> "Outlet":
             withdraws=frozenset({IDENTITY_CORRECTED, RETRACTED}),
             takes=peer.criteria,
             backoff=peer.lane.backoff,
+            merged_to=merged_to(settings, opened),
         )
     if peer.fhir is not None and "ehr" in peer.roles:
         # an older report stands in the record beside the newer one
@@ -60,6 +62,7 @@ def _outlet(settings: Settings, peer: Peer, opened: "Database") -> "Outlet":
             withdraws=frozenset({IDENTITY_CORRECTED, RETRACTED}),
             takes=peer.criteria,
             backoff=peer.lane.backoff,
+            merged_to=merged_to(settings, opened),
         )
     # what is another patient's by now is the archive's to correct, and superseded where it is made anew
     withdraws = frozenset({SUPERSEDED, RETRACTED}) if peer.withdrawal != "none" else frozenset()

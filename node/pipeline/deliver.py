@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from integrations.context import Record
 from integrations.destination import READ_BACK, Destination, Receipt
@@ -12,6 +13,7 @@ from node.core.lane import Backoff
 from node.core.ports import Deliveries, Files, Hold
 from node.core.withdrawal import NOT_ROUTED
 from node.errors import LeaseLost
+from node.pipeline.merged import MergedTo, known_as, not_merged
 from node.pipeline.records import from_record
 from node.pipeline.retry import Again, Handled, decide_sending, unanswered
 from node.pipeline.wanted import Criteria, unwanted
@@ -75,6 +77,8 @@ class Outlet:
         Which results it gets: those that meet one of these; empty for all.
     backoff
         When what failed is tried again.
+    merged_to
+        Under which number a study's patient is known by now; an archive is not told, it corrects what it holds.
     """
 
     destination: Destination
@@ -83,6 +87,15 @@ class Outlet:
     forms: OtherForms | None = None
     takes: Criteria = ()
     backoff: Backoff = COMMON
+    merged_to: MergedTo = not_merged
+
+    def report(self, record: Mapping[str, Any]) -> Report:
+        """Return a report as it is told there now."""
+        report = from_record(record)
+        now = self.merged_to(report.study.study_instance_uid)
+        return (
+            report if now is None else replace(report, known_as=known_as(report.study.patient, now))
+        )
 
 
 def deliver_next(
@@ -181,7 +194,7 @@ def _require_wanted(claim: DeliveryClaim, outlet: Outlet) -> None:
 def _delivered(
     claim: DeliveryClaim, deliveries: Deliveries, files: Files, outlet: Outlet
 ) -> Receipt:
-    report = _verified(_paged(from_record(claim.report), files), outlet.record)
+    report = _verified(_paged(outlet.report(claim.report), files), outlet.record)
     owed = [item for item, state in claim.instances if state is not InstanceState.SENT]
     doubtful = frozenset(
         item.sop_instance_uid for item, state in claim.instances if state is InstanceState.SENDING
@@ -219,7 +232,8 @@ def _verified(report: Report, record: Record | None) -> Report:
         return report
     study = report.study
     at = study.started or report.issued
-    found = record.context(study.patient, (), at, accession_number=study.accession_number)
+    patient = report.known_as or study.patient
+    found = record.context(patient, (), at, accession_number=study.accession_number)
     return replace(report, record_patient=found.patient)
 
 

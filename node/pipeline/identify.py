@@ -4,14 +4,15 @@ Between reception and sending a patient may be merged, split or corrected. What 
 somebody else.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from integrations.errors import IntegrationError, Refused, Unavailable
 from node.core.identity import (
     CheckState,
+    Comparison,
     IdentityPolicy,
     IdentityQuestion,
     OnDifference,
@@ -20,6 +21,7 @@ from node.core.identity import (
 from node.core.lane import Backoff
 from node.core.study import IDENTITY_KEYWORDS
 from node.pipeline.apart import Apart
+from node.pipeline.merged import MergedTo, not_merged
 from node.pipeline.retrieve import Archive
 from node.telemetry import log
 
@@ -79,11 +81,14 @@ class Verifier:
     ----------
     issuer_of
         Default Issuer of Patient ID of a source, by its name.
+    merged_to
+        Under which number a study's patient is known by now.
     """
 
     identities: Identities
     policy: IdentityPolicy
     issuer_of: Callable[[str], str | None]
+    merged_to: MergedTo = not_merged
 
     def look(self, archive: Archive, apart: Apart) -> None:
         """Make every check that is due with one archive.
@@ -159,19 +164,43 @@ class Verifier:
             return MOVED, f"{archive.name} listed the series in this study before, and does not now"
         if told is None:
             raise Unsaid("STUDY-NOT-IN-ARCHIVE")
-        compared = compare(
-            question.identity,
-            told,
-            default_issuer=self.issuer_of(question.peer),
-            keywords=self.policy.keywords,
-        )
+        compared, remark = self._compared(question, told)
         skipped = f"not compared: {', '.join(compared.skipped)}" if compared.skipped else ""
         if compared.differing:
             detail = f"{archive.name} has another {', '.join(compared.differing)}"
             return DIFFERS, "; ".join(filter(None, (detail, skipped)))
         if "PatientID" in compared.skipped:
             raise Unsaid("PATIENT-ID-NOT-TOLD", final=True)
-        return None, f"{archive.name}: {skipped or 'every attribute compared'}"
+        return None, f"{archive.name}: {skipped or 'every attribute compared'}{remark}"
+
+    def _compared(
+        self, question: IdentityQuestion, told: Mapping[str, str]
+    ) -> tuple[Comparison, str]:
+        """Compare, and once more where a merge explains the number; that is said besides.
+
+        Whoever wants a study read anew, or looked at, when its patient changes wants it after a merge as well.
+        """
+        compared = self._compare(question, question.identity, told)
+        if self.policy.on_difference is not OnDifference.ARCHIVE_CORRECTS or not compared.differing:
+            return compared, ""
+        now = self.merged_to(question.study_instance_uid)
+        if now is None:
+            return compared, ""
+        number = {"PatientID": now.patient_id, "IssuerOfPatientID": now.issuer}
+        merged = self._compare(question, {**question.identity, **number}, told)
+        if merged.differing:
+            return compared, ""
+        return merged, "; the patient's number was merged into the one that it has"
+
+    def _compare(
+        self, question: IdentityQuestion, ours: Mapping[str, Any], told: Mapping[str, str]
+    ) -> Comparison:
+        return compare(
+            ours,
+            told,
+            default_issuer=self.issuer_of(question.peer),
+            keywords=self.policy.keywords,
+        )
 
     def _unsaid(self, archive: Archive, question: IdentityQuestion, unsaid: Unsaid) -> None:
         over = unsaid.final or question.waited_s >= self.policy.wait_s

@@ -7,9 +7,11 @@ from typing import Any
 from inference.card import Card
 from integrations.context import Record
 from integrations.errors import Refused, Unavailable
+from integrations.report import PatientIdentity
 from node.core.job import Claim, Readiness
 from node.core.ports import Jobs
 from node.pipeline.apart import Apart
+from node.pipeline.merged import MergedTo, known_as, not_merged
 from node.pipeline.retry import Again, decide
 from node.pipeline.translate import (
     Source,
@@ -31,6 +33,7 @@ def prepare(
     record_for: Callable[[Claim], Record | None],
     source_of: Callable[[str], Source],
     apart: Apart,
+    merged_to: MergedTo = not_merged,
 ) -> None:
     """Give every waiting job its context, or the reason why it has none.
 
@@ -42,6 +45,8 @@ def prepare(
         What is configured of a peer, by its name.
     apart
         Keeps a job that meets a bug from stopping the others.
+    merged_to
+        Under which number a study's patient is known by now.
 
     Raises
     ------
@@ -53,7 +58,11 @@ def prepare(
         record = record_for(claim)
         if id(record) in away:
             return away[id(record)]
-        outcome = _ask(claim, cards.get(claim.model), record, source_of(claim.peer))
+        source = source_of(claim.peer)
+        patient = known_as(
+            patient_identity(claim.identity, source), merged_to(claim.study_instance_uid)
+        )
+        outcome = _ask(claim, cards.get(claim.model), record, source, patient)
         if isinstance(outcome, Again):
             away[id(record)] = outcome
         return outcome
@@ -82,7 +91,11 @@ def _prepare(claim: Claim, jobs: Jobs, asked: Callable[[Claim], Mapping[str, Any
 
 
 def _ask(
-    claim: Claim, card: Card | None, record: Record | None, source: Source
+    claim: Claim,
+    card: Card | None,
+    record: Record | None,
+    source: Source,
+    patient: PatientIdentity,
 ) -> Mapping[str, Any] | Again:
     if record is None:
         return {"refused": "NO-RECORD-CONFIGURED"}
@@ -91,7 +104,7 @@ def _ask(
         return {"refused": "STUDY-DATE-UNKNOWN"}
     try:
         answer = record.context(
-            patient_identity(claim.identity, source),
+            patient,
             card.context if card else (),
             at,
             questions=questions(card) if card else {},

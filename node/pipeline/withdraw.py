@@ -12,7 +12,6 @@ from node.core.ports import Files, Hold, Withdrawals
 from node.core.withdrawal import WithdrawalClaim, WithdrawalState
 from node.errors import LeaseLost
 from node.pipeline.deliver import COMMON, Outlet
-from node.pipeline.records import from_record
 from node.pipeline.retry import Again, Handled, decide_sending, unanswered
 from node.pipeline.translate import Source, patient_identity
 from node.telemetry import log
@@ -100,7 +99,7 @@ def _take_back(
         for item in claim.instances
     ]
     return outlet.destination.withdraw(
-        from_record(claim.report),
+        outlet.report(claim.report),
         receipt,
         claim.cause,
         instances=instances,

@@ -136,7 +136,14 @@ class Keeper:
     def _prepare(self) -> None:
         keeping = self._keeping
         cards = keeping.routes.cards
-        prepare(keeping.jobs, cards, keeping.record_for, keeping.source_of, self._apart)
+        prepare(
+            keeping.jobs,
+            cards,
+            keeping.record_for,
+            keeping.source_of,
+            self._apart,
+            keeping.merged_to,
+        )
 
     def _notify(self) -> None:
         if self._keeping.notify is not None:

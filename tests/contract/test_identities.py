@@ -10,14 +10,17 @@ from integrations.errors import IntegrationError, Refused, Unavailable
 from node.clock import SetClock
 from node.core.identity import IdentityPolicy, OnDifference
 from node.core.job import Readiness
+from node.core.orders import Demographics, FeedMessage, Merged, Patient
 from node.core.study import Outcome
 from node.pipeline.apart import Apart
 from node.pipeline.identify import Verifier
 from node.pipeline.retrieve import Archive
 from node.store import database as database_module
 from node.store import schema
+from node.store.feed import FeedStore
 from node.store.identities import IdentityStore
 from node.store.jobs import JobStore
+from node.store.merges import MergeStore
 from node.store.overview import Overview
 from tests.contract.stores import ENGINES, LEASE_S, Store, opened
 from tests.unit.node.samples import received, result_set
@@ -86,8 +89,21 @@ class Desk:
             identities=IdentityStore(self.store.database),
             policy=self.policy,
             issuer_of=lambda _: None,
+            merged_to=MergeStore(self.store.database, {}).merged_to,
         )
         verifier.look(archive, Apart(SetClock()))
+
+    def merge(self, into: str, born: str = "") -> None:
+        """Let a feed say that the patient's number gave way to another one."""
+        prior = self.store.one(schema.series).identity
+        issuer = str(prior.get("IssuerOfPatientID", ""))
+        merged = Merged(
+            prior=Patient(patient_id=str(prior["PatientID"]), issuer=issuer),
+            surviving=Patient(patient_id=into, issuer=issuer),
+            who=Demographics(birth_date=born),
+        )
+        message = FeedMessage(peer="ris", control_id="M1", kind="ADT^A40", digest="d1")
+        FeedStore(self.store.database, {}).take(message, [merged], b"AA")
 
     def pass_time(self, seconds: float) -> None:
         self.at[0] += seconds
@@ -144,6 +160,47 @@ def test_by_default_the_archive_that_corrects_gets_it_and_nobody_else(desk: Desk
     (row,) = Overview(desk.store.database).dead_letters()
     assert "pacs has another PatientID" in row["detail"]
     assert "OVR-OTHER" not in str([tuple(one) for one in desk.store.rows(schema.event)])
+
+
+def test_a_number_that_was_merged_into_the_archives_is_no_difference(desk: Desk) -> None:
+    desk.publish()
+    assert desk.pacs.told is not None
+    desk.pacs.told["PatientID"] = "OVR-OTHER"
+    desk.merge("OVR-OTHER")
+    desk.look()
+    assert desk.check() == ("VERIFIED",)
+    assert "merged" in desk.store.one(schema.identity_check).detail
+    assert desk.store.deliver_all() == ["ehr", "pacs"]
+
+
+@pytest.mark.parametrize(
+    ("into", "born", "also"),
+    [
+        ("OVR-THIRD", "", {}),
+        ("OVR-OTHER", "18991231", {}),
+        ("OVR-OTHER", "", {"PatientBirthDate": "18991231"}),
+    ],
+    ids=["into somebody else", "of somebody else", "and another birth date"],
+)
+def test_a_merge_that_does_not_explain_it_changes_nothing(
+    desk: Desk, into: str, born: str, also: dict[str, str]
+) -> None:
+    desk.publish()
+    assert desk.pacs.told is not None
+    desk.pacs.told.update({"PatientID": "OVR-OTHER", **also})
+    desk.merge(into, born)
+    desk.look()
+    assert desk.states() == {"pacs": OWED, "ehr": PARKED}
+
+
+def test_parked_by_policy_a_merge_is_looked_at(desk: Desk) -> None:
+    desk.policy = IdentityPolicy(on_difference=OnDifference.PARK)
+    desk.publish()
+    assert desk.pacs.told is not None
+    desk.pacs.told["PatientID"] = "OVR-OTHER"
+    desk.merge("OVR-OTHER")
+    desk.look()
+    assert desk.states() == {"pacs": PARKED, "ehr": PARKED}
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,17 @@ def test_a_time_of_the_day_is_told_with_its_offset_only(started: Any, written: s
     assert told(replace(REPORT, study=replace(REPORT.study, started=started)), "OBR", 7) == written
 
 
+def test_a_merged_patient_is_named_by_the_number_that_he_has_now_and_the_report_is_the_same() -> (
+    None
+):
+    now = replace(REPORT, known_as=replace(IDENTITY, patient_id="MRN-4712"))
+    assert told(now, "PID", 3) == "MRN-4712^^^EXAMPLE HOSPITAL^MR"
+    assert told(now, "OBR", 3) == told(REPORT, "OBR", 3)
+    withdrawn = oru.withdrawal(now, PLAIN, AT)
+    assert lines(withdrawn, "PID")[0][3] == "MRN-4712^^^EXAMPLE HOSPITAL^MR"
+    assert lines(withdrawn, "OBR")[0][3] == told(REPORT, "OBR", 3)
+
+
 def test_the_accession_number_is_told_where_the_site_wants_it() -> None:
     assert told(REPORT, "OBR", 18) == "ACC-1"
     assert told(REPORT, "OBR", 18, Letterhead(accession_number=False)) == ""

@@ -11,6 +11,7 @@ from integrations.report import Report
 from integrations.testing import MemoryArchive, MemoryRecord, MemoryReports
 from node.core.job import DeliveryClaim, DeliveryState, InstanceState
 from node.core.lane import Backoff
+from node.core.orders import Patient
 from node.errors import LeaseLost, OutOfResources
 from node.pipeline.deliver import Outlet, deliver_next
 from node.pipeline.records import as_record
@@ -253,6 +254,18 @@ def test_the_record_is_asked_again_whose_patient_it_is(files: MemoryFiles) -> No
     run(deliveries, files, reports, record)
     (report,) = reports.reports.values()
     assert report.record_patient == "Patient/2"  # REPORT says Patient/colin: that was before
+
+
+def test_a_merged_patient_is_asked_for_under_the_number_that_he_has_now(files: MemoryFiles) -> None:
+    before = replace(IDENTITY, patient_id="BEFORE")
+    of = replace(REPORT, study=replace(REPORT.study, patient=before))
+    now = Patient(patient_id=IDENTITY.patient_id, issuer=IDENTITY.issuer_of_patient_id or "")
+    reports, record = MemoryReports(), MemoryRecord(patients={KEY: {}})
+    for merged, state in ((None, "parked"), (now, "delivered")):
+        merges = {} if merged is None else {of.study.study_instance_uid: merged}
+        outlet = Outlet(destination=reports, record=record, merged_to=merges.get)
+        assert deliver_next(owed(of), files, {"pacs": outlet}, held, 3)
+        assert len(reports.reports) == (state == "delivered")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from integrations.report import Coding, UsedValue
 from integrations.testing import MemoryRecord
 from node.clock import SetClock
 from node.core.job import Claim, Readiness
+from node.core.orders import Patient
 from node.pipeline.apart import Apart
 from node.pipeline.prepare import ATTEMPTS, prepare
 from node.pipeline.translate import Source
@@ -71,6 +72,17 @@ def test_without_one_verified_patient_there_is_no_context_but_a_reason(
     ((name, _, readiness, context),) = run(brain_card, record, asked)
     assert (name, readiness) == ("prepared", Readiness.UNAVAILABLE)
     assert context == {"refused": reason}
+
+
+def test_the_record_is_asked_for_the_number_that_the_patient_has_now(brain_card: Card) -> None:
+    asked = claim()
+    asked = replace(asked, identity={**asked.identity, "PatientID": "OVR-BEFORE"})
+    now = {asked.study_instance_uid: Patient(patient_id="OVR-000042", issuer="EXAMPLE")}
+    jobs = MemoryJobs(waiting=[asked])
+    cards, known = {brain_card.key: brain_card}, MemoryRecord(patients=KNOWN)
+    prepare(jobs, cards, lambda _: known, lambda _: SOURCE, Apart(SetClock()), now.get)
+    ((_, _, readiness, context),) = jobs.calls
+    assert (readiness, context["patient"]) == (Readiness.READY, "Patient/1")
 
 
 def test_a_record_that_does_not_answer_is_asked_again_and_then_done_without(

@@ -86,6 +86,7 @@ class Role:
             report_commitment=self.report,
             evidences=pytest.fail,  # type: ignore[arg-type] # no archive is asked here
             expectations=self.expectations,  # type: ignore[arg-type] # a double of the concrete store
+            merged_to=lambda _: None,
             frames=FrameLook(self.intake, lambda _: pytest.fail("no enhanced object is here")),
             nights=self.nights,
         )
