@@ -23,6 +23,7 @@ from integrations.pacs.query import DicomArchiveIndex
 from integrations.pacs.storage import StorageDestination
 from integrations.report import Report
 from integrations.testing import MemoryArchive, MemoryReports
+from tests.peers.dcmqrscp import Dcmqrscp
 from tests.peers.ehr import OtherEhr, served
 from tests.peers.engine import running_engine
 from tests.peers.orthanc import Orthanc
@@ -52,6 +53,7 @@ def _dicom(port: int, ae_title: str) -> tuple[StorageDestination, DicomArchiveIn
         "memory",
         pytest.param("receiver", marks=pytest.mark.peers),
         pytest.param("orthanc", marks=pytest.mark.peers),
+        pytest.param("dcmqrscp", marks=pytest.mark.peers),
     ]
 )
 def archive(request: pytest.FixtureRequest) -> Archive:
@@ -66,6 +68,10 @@ def archive(request: pytest.FixtureRequest) -> Archive:
             index=index,
             arrivals=lambda: [one.sop_instance_uid for one in receiver.received],
         )
+    if request.param == "dcmqrscp":
+        dcmqrscp: Dcmqrscp = request.getfixturevalue("dcmqrscp")
+        storage, index = _dicom(dcmqrscp.port, dcmqrscp.ae_title)
+        return Archive(destination=storage, index=index, arrivals=None)
     server: Orthanc = request.getfixturevalue("orthanc")
     storage, index = _dicom(server.dicom_port, server.ae_title)
     return Archive(destination=storage, index=index, arrivals=None)
@@ -167,6 +173,7 @@ def _rejected(paths: Sequence[Path]) -> set[str]:
         pytest.param("orthanc-delete", marks=pytest.mark.peers),
         pytest.param("orthanc-iocm", marks=pytest.mark.peers),
         pytest.param("receiver-iocm", marks=pytest.mark.peers),
+        pytest.param("dcmqrscp-iocm", marks=pytest.mark.peers),
     ]
 )
 def yielding(request: pytest.FixtureRequest, tmp_path: Path) -> Yielding:
@@ -181,6 +188,16 @@ def yielding(request: pytest.FixtureRequest, tmp_path: Path) -> Yielding:
             shown=lambda: (
                 {uid for uid, path in receiver.stored.items() if _is_result(path)}
                 - _rejected([*receiver.stored.values()])
+            ),
+        )
+    if request.param == "dcmqrscp-iocm":
+        dcmqrscp: Dcmqrscp = request.getfixturevalue("dcmqrscp")
+        peer = DicomPeer(ae_title=dcmqrscp.ae_title, host="127.0.0.1", port=dcmqrscp.port)
+        return Yielding(
+            destination=StorageDestination(peer, DicomArchiveIndex(peer), notes=derived_uid),
+            shown=lambda: (
+                {str(dcmread(one).SOPInstanceUID) for one in dcmqrscp.files() if _is_result(one)}
+                - _rejected(dcmqrscp.files())
             ),
         )
     server: Orthanc = request.getfixturevalue("orthanc")

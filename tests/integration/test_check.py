@@ -1,7 +1,7 @@
 """`overread check` against real peers, and against ones that refuse each thing: what somebody must change."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -26,7 +26,7 @@ from node.settings import Settings
 from tests.integration.feed import RIS, running_feed
 from tests.peers import free_port
 from tests.peers.certificates import Authority
-from tests.peers.dcmqrscp import Dcmqrscp, running_dcmqrscp
+from tests.peers.dcmqrscp import Dcmqrscp
 from tests.peers.orthanc import Orthanc, running_orthanc
 from tests.peers.refusing import AE_TITLE, running_refusing
 from tests.peers.sekmet import MRN_SYSTEM, Sekmet, running_sekmet
@@ -112,12 +112,6 @@ def test_nothing_is_written_that_cannot_be_taken_back(tmp_path: Path, orthanc: O
     probes = tried(tmp_path, archive(orthanc.dicom_port, orthanc.ae_title), write=True)
     assert probes["write and withdraw"].passed is None
     assert orthanc.count() == 0
-
-
-@pytest.fixture(scope="module")
-def dcmqrscp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dcmqrscp]:
-    with running_dcmqrscp(tmp_path_factory.mktemp("dcmqrscp")) as server:
-        yield server
 
 
 @pytest.mark.peers
