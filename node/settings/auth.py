@@ -1,16 +1,16 @@
-"""How we introduce ourselves to a FHIR server: ``[peer.fhir.auth]`` and ``[peer.fhir.tls]``."""
+"""How we introduce ourselves to a service over HTTP: its ``auth`` and its ``tls``."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from node.settings.kinds import Table
-from node.settings.secrets import SecretPlace
+from node.settings.kinds import Seconds, Table
+from node.settings.secrets import SecretPlace, TokenTable
 
 
 class AuthTable(Table):
-    """``auth`` of a FHIR endpoint, where a bearer token is not enough."""
+    """``auth`` of a service, where a bearer token is not enough."""
 
     kind: Literal["smart", "client-secret", "basic"] = Field(
         description="SMART Backend Services, OAuth client secret, or HTTP Basic."
@@ -37,7 +37,7 @@ class AuthTable(Table):
 
 
 class ClientTlsTable(Table):
-    """``tls`` of a FHIR endpoint: PEM files."""
+    """``tls`` of a service: PEM files."""
 
     certificate: Path | None = Field(None, description="Our certificate with its chain.")
     key: Path | None = Field(None, description="Its private key.")
@@ -49,4 +49,21 @@ class ClientTlsTable(Table):
     def _pair(self) -> Self:
         if (self.certificate is None) != (self.key is None):
             raise ValueError("certificate and key go together")
+        return self
+
+
+class ServiceTable(TokenTable):
+    """A service over HTTP that knows us by a token, or in another way, and by our certificate."""
+
+    section: ClassVar[str]
+
+    url: str = Field(pattern=r"^https?://", description="Root of the service.")
+    timeout_s: Seconds = Field(10.0, description="Longest wait for each part of an answer.")
+    auth: AuthTable | None = Field(None, description="How we introduce ourselves, without a token.")
+    tls: ClientTlsTable | None = Field(None, description="Certificates, ours and the server's.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.auth is not None and self.token_place is not None:
+            raise ValueError("auth and token are two ways of one thing")
         return self

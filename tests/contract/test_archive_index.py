@@ -7,6 +7,7 @@ import pytest
 
 from integrations.archive import ArchiveIndex
 from integrations.destination import Destination
+from integrations.pacs.dicomweb import Dicomweb
 from integrations.pacs.peer import DicomPeer
 from integrations.pacs.qido import QidoArchiveIndex
 from integrations.pacs.query import DicomArchiveIndex
@@ -36,7 +37,7 @@ def archive(request: pytest.FixtureRequest) -> tuple[Destination, ArchiveIndex]:
     peer = DicomPeer(ae_title=server.ae_title, host="127.0.0.1", port=port)
     destination = StorageDestination(peer, None)
     if isinstance(server, Orthanc) and "QIDO" in request.param:
-        return destination, QidoArchiveIndex(server.dicomweb_url)
+        return destination, QidoArchiveIndex(Dicomweb(server.dicomweb_url))
     return destination, DicomArchiveIndex(peer)
 
 

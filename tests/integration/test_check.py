@@ -114,6 +114,35 @@ def test_nothing_is_written_that_cannot_be_taken_back(tmp_path: Path, orthanc: O
     assert orthanc.count() == 0
 
 
+def by_stow(server: Orthanc, path: str = "dicom-web", **more: Any) -> dict[str, Any]:
+    table = {"url": f"{server.url}/{path}", "store": True}
+    return {"name": "pacs", "roles": ["archive"], "dicomweb": table, **more}
+
+
+@pytest.mark.peers
+def test_an_archive_by_stow_is_tried_without_an_association(
+    tmp_path: Path, orthanc: Orthanc
+) -> None:
+    probes = tried(tmp_path, by_stow(orthanc))
+    assert passed(probes) == {"STOW-RS": True, "QIDO-RS": True}
+    assert orthanc.count() == 0
+    wrong = tried(tmp_path, by_stow(orthanc, "dicomweb"))
+    assert passed(wrong) == {"STOW-RS": False, "QIDO-RS": False}
+    assert wrong["STOW-RS"].said.startswith("DICOMWEB-404")
+    assert "/dicomweb/studies" in wrong["STOW-RS"].change
+
+
+@pytest.mark.peers
+def test_an_object_of_nobody_is_stored_and_taken_back_by_stow(
+    tmp_path: Path, orthanc: Orthanc
+) -> None:
+    delete: dict[str, Any] = {"withdrawal": "delete", "orthanc": {"url": orthanc.url}}
+    probes = tried(tmp_path, by_stow(orthanc, **delete), write=True)
+    assert probes["write and withdraw"].passed
+    assert "stored (confirmed)" in probes["write and withdraw"].said
+    assert orthanc.count() == 0
+
+
 @pytest.mark.peers
 def test_dcmqrscp_has_no_commitment(tmp_path: Path, dcmqrscp: Dcmqrscp) -> None:
     probes = tried(tmp_path, archive(dcmqrscp.port, dcmqrscp.ae_title), SOURCE)

@@ -14,14 +14,14 @@ import pytest
 from pydicom import dcmread
 
 from tests.integration.test_confirmations import UIDS, configured, node_of
-from tests.peers.cut import Reading, Stage, cut_wire, dicom
+from tests.peers.cut import Reading, Stage, cut_wire, dicom, http
 from tests.peers.dcmqrscp import Dcmqrscp
 from tests.peers.orthanc import Orthanc
 from tests.peers.receiver import Receiver
 
 pytestmark = pytest.mark.peers
 
-ARCHIVES = ("receiver", "orthanc", "dcmqrscp")
+ARCHIVES = ("receiver", "orthanc", "orthanc-stow", "dcmqrscp")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +56,16 @@ def _associated(ae_title: str) -> Callable[[int], dict[str, Any]]:
     return lambda port: {"port": port, "ae_title": ae_title}
 
 
+def _stow(port: int) -> dict[str, Any]:
+    return {
+        "port": None,
+        "dicomweb": {"url": f"http://127.0.0.1:{port}/dicom-web", "store": True},
+    }
+
+
 @pytest.fixture
 def far(request: pytest.FixtureRequest) -> Far:
-    server: Receiver | Orthanc | Dcmqrscp = request.getfixturevalue(request.param)
+    server: Receiver | Orthanc | Dcmqrscp = request.getfixturevalue(request.param.partition("-")[0])
     if isinstance(server, Receiver):
         return Far(
             port=server.port,
@@ -73,6 +80,13 @@ def far(request: pytest.FixtureRequest) -> Far:
             reading=dicom,
             peer=_associated(server.ae_title),
             held=lambda: Counter(str(dcmread(path).SOPInstanceUID) for path in server.files()),
+        )
+    if request.param == "orthanc-stow":
+        return Far(
+            port=server.http_port,
+            reading=http,
+            peer=_stow,
+            held=lambda: Counter(one.sop_instance_uid for one in server.instances()),
         )
     return Far(
         port=server.dicom_port,
@@ -98,7 +112,8 @@ def test_a_connection_cut_anywhere_leaves_one_of_everything(
     with cut_wire(far.port, far.reading, stage, request=request) as wire:
         node = node_of(configured(tmp_path / "node", commitment=False, **far.peer(wire.port)))
         assert node.deliver()
-        nothing_lost = last and stage is Stage.AFTER_RESPONSE
+        # by HTTP, each request has a connection of its own
+        nothing_lost = stage is Stage.AFTER_RESPONSE and (last or far.reading is http)
         assert node.state()[0] == ("CONFIRMED" if nothing_lost else "OWED")
         node.settle()
     assert node.state() == ("CONFIRMED", None)
