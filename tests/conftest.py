@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from tests.patients import named
+from tests.peers.dcmqrscp import Dcmqrscp, running_dcmqrscp
 from tests.peers.orthanc import Orthanc, running_orthanc
 from tests.peers.receiver import Receiver, running_receiver
 from tests.peers.sekmet import Sekmet, running_sekmet
@@ -47,6 +48,19 @@ def orthanc(orthanc_server: Orthanc) -> Orthanc:
     """Give an empty Orthanc that knows no modality."""
     orthanc_server.clear()
     return orthanc_server
+
+
+@pytest.fixture(scope="session")
+def dcmqrscp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dcmqrscp]:
+    with running_dcmqrscp(tmp_path_factory.mktemp("dcmqrscp")) as server:
+        yield server
+
+
+@pytest.fixture
+def dcmqrscp(dcmqrscp_server: Dcmqrscp) -> Dcmqrscp:
+    """Give an empty archive of DCMTK's."""
+    dcmqrscp_server.clear()
+    return dcmqrscp_server
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,9 @@ from pynetdicom.sop_class import (
 from integrations.archive import ArchiveIndex
 from integrations.errors import IntegrationError, Refused, SyntaxRefused, Unavailable
 from integrations.order import OrderSource
+from integrations.pacs.dicomweb import Dicomweb
 from integrations.pacs.peer import DicomPeer, associated, echo
+from integrations.pacs.stow import store_nothing
 from integrations.probe import Probe
 
 NOBODY = "2.25.0"
@@ -107,11 +109,13 @@ def probe_retrieve(peer: DicomPeer, way: str) -> Probe:
     return _offered(peer, name, model, change, needed=True)
 
 
-def probe_index(peer: DicomPeer, index: ArchiveIndex, way: str) -> Probe:
+def probe_index(who: str, index: ArchiveIndex, way: str) -> Probe:
     """Ask what it holds of a series that nobody has.
 
     Parameters
     ----------
+    who
+        Who asks, as the archive knows us.
     way
         How it is asked: ``C-FIND`` or ``QIDO-RS``.
     """
@@ -119,11 +123,21 @@ def probe_index(peer: DicomPeer, index: ArchiveIndex, way: str) -> Probe:
         index.instances(NOBODY, NOBODY)
     except IntegrationError as error:
         change = (
-            f"offer {way} to {peer.calling_ae_title}: without it nobody knows whether results have arrived "
+            f"offer {way} to {who}: without it nobody knows whether results have arrived "
             "and whether patient and study are still the same"
         )
         return Probe(name=way, passed=False, said=str(error), change=change)
     return Probe(name=way, passed=True, said="answers")
+
+
+def probe_stow(service: Dicomweb) -> Probe:
+    """Ask it to store nothing (PS3.18 10.5): whether it lets us is told, and nothing is written."""
+    try:
+        store_nothing(service)
+    except IntegrationError as error:
+        change = f"{service}: let this node store (POST {service.base_url}/studies)"
+        return Probe(name="STOW-RS", passed=False, said=str(error), change=change)
+    return Probe(name="STOW-RS", passed=True, said="answers")
 
 
 def probe_worklist(peer: DicomPeer, source: OrderSource) -> Probe:

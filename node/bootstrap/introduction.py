@@ -1,11 +1,12 @@
-"""How we introduce ourselves to a FHIR server, wired from the settings."""
+"""How we introduce ourselves to a service over HTTP, wired from the settings."""
 
 import ssl
 from typing import TYPE_CHECKING
 
 from node.clock import SystemClock
 from node.errors import SettingsInvalid
-from node.settings import AuthTable, FhirTable, Peer, Settings
+from node.settings import AuthTable, Peer, Settings
+from node.settings.auth import ServiceTable
 from node.settings.secrets import read_secret
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def key_sets(settings: Settings) -> "dict[str, dict[str, Any]]":
     }
 
 
-def fhir_auth(peer: Peer, service: FhirTable) -> "Auth":
-    """Return how we introduce ourselves to a peer's FHIR endpoint.
+def http_auth(peer: Peer, service: ServiceTable) -> "Auth":
+    """Return how we introduce ourselves to one of a peer's services.
 
     Raises
     ------
@@ -54,8 +55,8 @@ def fhir_auth(peer: Peer, service: FhirTable) -> "Auth":
     return _tokens(peer, service, table)
 
 
-def tls_context(peer: Peer, service: FhirTable) -> ssl.SSLContext | None:
-    """Return the certificates for a peer's FHIR endpoint; None for the system's own.
+def tls_context(peer: Peer, service: ServiceTable) -> ssl.SSLContext | None:
+    """Return the certificates for one of a peer's services; None for the system's own.
 
     Raises
     ------
@@ -69,11 +70,13 @@ def tls_context(peer: Peer, service: FhirTable) -> ssl.SSLContext | None:
         if service.tls.certificate is not None:
             context.load_cert_chain(service.tls.certificate, service.tls.key)
     except OSError as error:  # ssl.SSLError is one
-        raise SettingsInvalid((f"peer {peer.name}: fhir.tls: {error.strerror}",)) from None
+        raise SettingsInvalid((
+            f"peer {peer.name}: {service.section}.tls: {error.strerror}",
+        )) from None
     return context
 
 
-def _tokens(peer: Peer, service: FhirTable, table: AuthTable) -> "Auth":
+def _tokens(peer: Peer, service: ServiceTable, table: AuthTable) -> "Auth":
     from integrations.fhir.oauth import OAuthTokens, Proof, SharedSecret, SignedAssertion, http
 
     if table.kind == "smart":

@@ -7,7 +7,14 @@ from node.bootstrap.feed import merged_to
 from node.bootstrap.forms import wish, workshop
 from node.bootstrap.messages import mllp_peer
 from node.bootstrap.models import cards
-from node.bootstrap.reach import archive_index, auth_of, dicom_peer, fhir_client, record
+from node.bootstrap.reach import (
+    archive_index,
+    auth_of,
+    dicom_peer,
+    dicomweb,
+    fhir_client,
+    record,
+)
 from node.bootstrap.state import files
 from node.core.withdrawal import IDENTITY_CORRECTED, RETRACTED, SUPERSEDED
 from node.settings import EhrResultsTable, OruTable, Peer, Settings
@@ -17,7 +24,7 @@ if TYPE_CHECKING:
     from integrations.fhir.destination import FhirDestination
     from integrations.hl7.destination import Manners
     from integrations.hl7.oru import Letterhead
-    from integrations.pacs.storage import StorageDestination, TakeBack
+    from integrations.pacs.delivery import ArchiveDestination, TakeBack
     from node.core.job import DeliveryClaim
     from node.pipeline.deliver import OtherForms, Outlet
     from node.pipeline.reform import Reformer
@@ -115,18 +122,24 @@ def _manners(table: OruTable) -> "Manners":
     return Manners(on_error=table.on_error, on_reject=table.on_reject)
 
 
-def _archive(settings: Settings, peer: Peer) -> "StorageDestination":
+def _archive(settings: Settings, peer: Peer) -> "ArchiveDestination":
     from inference.uids import derived_uid
-    from integrations.pacs.storage import StorageDestination
+    from integrations.pacs.delivery import Ways
 
     notes = partial(derived_uid, root=settings.node.uid_root)
-    return StorageDestination(
-        dicom_peer(settings, peer),
-        archive_index(settings, peer),
+    index = archive_index(settings, peer)
+    ways = Ways(
         take_back=_deletion(peer),
         notes=notes if peer.withdrawal == "iocm" else None,
         commits=peer.commits is not None,
     )
+    if peer.dicomweb is not None and peer.dicomweb.store:
+        from integrations.pacs.stow import StowDestination
+
+        return StowDestination(dicomweb(peer, peer.dicomweb), index, **ways)
+    from integrations.pacs.storage import StorageDestination
+
+    return StorageDestination(dicom_peer(settings, peer), index, **ways)
 
 
 def _deletion(peer: Peer) -> "TakeBack | None":

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from node.bootstrap.introduction import fhir_auth, tls_context
+from node.bootstrap.introduction import http_auth, tls_context
 from node.errors import SettingsInvalid
 from node.settings import Peer, Settings
 from node.settings.secrets import read_secret
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from integrations.auth import Auth
     from integrations.context import Record
     from integrations.fhir.client import FhirClient
+    from integrations.pacs.dicomweb import Dicomweb
     from integrations.pacs.peer import DicomPeer, Tls
     from node.pipeline.translate import Source
+    from node.settings import DicomwebTable
     from node.settings.secrets import TokenTable
 
 
@@ -106,7 +108,7 @@ def fhir_client(peer: Peer) -> "FhirClient":
         raise SettingsInvalid((f"peer {peer.name}: fhir.url is missing",))
     return FhirClient(
         peer.fhir.url,
-        auth=fhir_auth(peer, peer.fhir),
+        auth=http_auth(peer, peer.fhir),
         tls=tls_context(peer, peer.fhir),
         read_timeout_s=peer.fhir.timeout_s,
         requests_per_s=peer.fhir.requests_per_s,
@@ -127,8 +129,25 @@ def archive_index(settings: Settings, peer: Peer) -> "ArchiveIndex":
         return DicomArchiveIndex(dicom_peer(settings, peer))
     from integrations.pacs.qido import QidoArchiveIndex
 
-    auth = auth_of(peer, peer.dicomweb)
-    return QidoArchiveIndex(peer.dicomweb.url, auth=auth, read_timeout_s=peer.dicomweb.timeout_s)
+    return QidoArchiveIndex(dicomweb(peer, peer.dicomweb))
+
+
+def dicomweb(peer: Peer, table: "DicomwebTable") -> "Dicomweb":
+    """Return a peer's DICOMweb service.
+
+    Raises
+    ------
+    SettingsInvalid
+        A secret is not where the file says, or the files of its TLS cannot be used.
+    """
+    from integrations.pacs.dicomweb import Dicomweb
+
+    return Dicomweb(
+        table.url,
+        auth=http_auth(peer, table),
+        tls=tls_context(peer, table),
+        read_timeout_s=table.timeout_s,
+    )
 
 
 def auth_of(peer: Peer, service: "TokenTable") -> "Auth":

@@ -7,15 +7,17 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from node.bootstrap.introduction import tls_context
 from node.bootstrap.messages import mllp_peer
 from node.bootstrap.models import cards
 from node.bootstrap.orders import order_source
 from node.bootstrap.outlets import outlets
-from node.bootstrap.reach import archive_index, dicom_peer, fhir_client
+from node.bootstrap.reach import archive_index, dicom_peer, dicomweb, fhir_client
 from node.bootstrap.state import database
 from node.clock import SystemClock, at
 from node.errors import NodeError
 from node.settings import Peer, Settings
+from node.settings.auth import ServiceTable
 
 if TYPE_CHECKING:
     from integrations.destination import Destination
@@ -38,7 +40,7 @@ def trials(settings: Settings, peer: Peer, *, write: bool) -> "Iterator[Tried]":
         yield from _archive(settings, peer)
         yield lambda: _written(settings, peer, write=write)
     if peer.dicomweb is not None:
-        yield from _https(peer.dicomweb.url)
+        yield from _https(peer, peer.dicomweb)
     if peer.fhir is not None:
         yield from _fhir(settings, peer, write=write)
     if peer.name == settings.orders.peer and settings.orders.source == "worklist":
@@ -52,14 +54,20 @@ def trials(settings: Settings, peer: Peer, *, write: bool) -> "Iterator[Tried]":
 def _archive(settings: Settings, peer: Peer) -> "Iterator[Tried]":
     from integrations.pacs import probe
 
-    called = dicom_peer(settings, peer)
-    yield lambda: (probe.probe_echo(called),)
-    yield lambda: (probe.probe_forms(called, _forms(settings, peer)),)
-    yield lambda: (probe.probe_commitment(called),)
     way = "C-FIND" if peer.dicomweb is None else "QIDO-RS"
-    yield lambda: (probe.probe_index(called, archive_index(settings, peer), way),)
+    who = settings.node.ae_title if peer.associates else "this node"
+    if peer.associates:
+        called = dicom_peer(settings, peer)
+        yield lambda: (probe.probe_echo(called),)
+        if not peer.stows:
+            yield lambda: (probe.probe_forms(called, _forms(settings, peer)),)
+        yield lambda: (probe.probe_commitment(called),)
+    if peer.dicomweb is not None and peer.dicomweb.store:
+        table = peer.dicomweb
+        yield lambda: (probe.probe_stow(dicomweb(peer, table)),)
+    yield lambda: (probe.probe_index(who, archive_index(settings, peer), way),)
     if any(source.archive == peer.name for source in settings.peer):
-        yield lambda: (probe.probe_retrieve(called, peer.retrieve),)
+        yield lambda: (probe.probe_retrieve(dicom_peer(settings, peer), peer.retrieve),)
 
 
 def _forms(settings: Settings, peer: Peer) -> "list[Form]":
@@ -73,13 +81,14 @@ def _forms(settings: Settings, peer: Peer) -> "list[Form]":
     ]
 
 
-def _https(url: str) -> "Iterator[Tried]":
+def _https(peer: Peer, service: ServiceTable) -> "Iterator[Tried]":
     from integrations import tls
 
-    parts = urlsplit(url)
+    parts = urlsplit(service.url)
     if parts.scheme == "https":
         address = tls.Address(parts.hostname or "", parts.port or 443)
-        yield lambda: tls.probe(address, at(SystemClock().now()))
+        now = at(SystemClock().now())
+        yield lambda: tls.probe(address, now, context=tls_context(peer, service))
 
 
 def _fhir(settings: Settings, peer: Peer, *, write: bool) -> "Iterator[Tried]":
@@ -93,7 +102,7 @@ def _fhir(settings: Settings, peer: Peer, *, write: bool) -> "Iterator[Tried]":
     if settings.orders.source == "fhir" and settings.orders.peer == peer.name:
         needs = needs.and_also(probe.ORDERS)
     if peer.fhir is not None:
-        yield from _https(peer.fhir.url)
+        yield from _https(peer, peer.fhir)
     yield lambda: probe.probe(fhir_client(peer), needs)
     if write and peer.name in taken:
         yield lambda: (probe.probe_write(fhir_client(peer), str(uuid.uuid4())),)

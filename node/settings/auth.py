@@ -1,15 +1,16 @@
-"""How we introduce ourselves to a FHIR server: ``[peer.fhir.auth]``."""
+"""How we introduce ourselves to a service over HTTP: its ``auth`` and its ``tls``."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from node.settings.kinds import Table
-from node.settings.secrets import SecretPlace
+from node.settings.certificates import ClientTlsTable
+from node.settings.kinds import Seconds, Table
+from node.settings.secrets import SecretPlace, TokenTable
 
 
 class AuthTable(Table):
-    """``auth`` of a FHIR endpoint, where a bearer token is not enough."""
+    """``auth`` of a service, where a bearer token is not enough."""
 
     kind: Literal["smart", "client-secret", "basic"] = Field(
         description="SMART Backend Services, OAuth client secret, or HTTP Basic."
@@ -32,4 +33,21 @@ class AuthTable(Table):
             raise ValueError('kind = "smart" needs keys')
         if self.kind != "smart" and self.secret is None:
             raise ValueError(f'kind = "{self.kind}" needs secret')
+        return self
+
+
+class ServiceTable(TokenTable):
+    """A service over HTTP that knows us by a token, or in another way, and by our certificate."""
+
+    section: ClassVar[str]
+
+    url: str = Field(pattern=r"^https?://", description="Root of the service.")
+    timeout_s: Seconds = Field(10.0, description="Longest wait for each part of an answer.")
+    auth: AuthTable | None = Field(None, description="How we introduce ourselves, without a token.")
+    tls: ClientTlsTable | None = Field(None, description="Certificates, ours and the server's.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.auth is not None and self.token_place is not None:
+            raise ValueError("auth and token are two ways of one thing")
         return self

@@ -9,7 +9,7 @@ from node.settings.kinds import Table
 
 
 class ClientTlsTable(Table):
-    """``tls`` of a FHIR endpoint: PEM files."""
+    """``tls`` of a service over HTTP: PEM files."""
 
     certificate: Path | None = Field(None, description="Our certificate with its chain.")
     key: Path | None = Field(None, description="Its private key.")

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 from inference.selection import Selection
 from node.core.completeness import QuietTimes
 from node.core.lane import Lane
-from node.settings.auth import AuthTable
-from node.settings.certificates import ClientTlsTable, PeerTlsTable
+from node.settings.auth import ServiceTable
+from node.settings.certificates import PeerTlsTable
 from node.settings.delivery import DeliveryTable, criteria
 from node.settings.ehr_results import EhrResultsTable
 from node.settings.kinds import (
@@ -29,11 +29,11 @@ from node.settings.pacs import PeerCommitmentTable
 from node.settings.secrets import TokenTable
 
 
-class FhirTable(TokenTable):
+class FhirTable(ServiceTable):
     """``fhir`` of a peer: its FHIR R4 endpoint."""
 
-    url: str = Field(pattern=r"^https?://", description="Base URL.")
-    timeout_s: Seconds = Field(10.0, description="Longest wait for one answer.")
+    section = "fhir"
+
     identifier_systems: dict[str, str] = Field(
         default_factory=dict, description="FHIR identifier.system of each Issuer of Patient ID."
     )
@@ -50,24 +50,23 @@ class FhirTable(TokenTable):
         frozenset(), description="Sensitivity labels whose resources may be read all the same."
     )
     consents: bool = Field(True, description="Ask for the patients' Consents and heed them.")
-    auth: AuthTable | None = Field(None, description="How we introduce ourselves, without a token.")
-    tls: ClientTlsTable | None = Field(None, description="Certificates, ours and the server's.")
     results: EhrResultsTable | None = Field(
         None, description="In which form it is given results, a table of its own."
     )
 
+
+class DicomwebTable(ServiceTable):
+    """``dicomweb`` of a peer: its DICOMweb service, asked by QIDO-RS, and given results by STOW-RS."""
+
+    section = "dicomweb"
+
+    store: bool = Field(False, description="Results are brought by STOW-RS instead of C-STORE.")
+
     @model_validator(mode="after")
-    def _one_way(self) -> "FhirTable":
-        if self.auth is not None and self.token_place is not None:
-            raise ValueError("auth and token are two ways of one thing")
+    def _basic(self) -> "DicomwebTable":
+        if self.auth is not None and self.auth.kind != "basic":
+            raise ValueError('auth of dicomweb is a token, or kind = "basic"')
         return self
-
-
-class DicomwebTable(TokenTable):
-    """``dicomweb`` of a peer: its DICOMweb service, asked by QIDO-RS."""
-
-    url: str = Field(pattern=r"^https?://", description="Root of the service.")
-    timeout_s: Seconds = Field(10.0, description="Longest wait for each part of an answer.")
 
 
 class OrthancTable(TokenTable):
@@ -136,7 +135,7 @@ class Peer(Table):
     )
     fhir: FhirTable | None = Field(None, description="Its FHIR endpoint, for the role `ehr`.")
     dicomweb: DicomwebTable | None = Field(
-        None, description="Its DICOMweb service, asked instead of C-FIND what it holds."
+        None, description="Its DICOMweb service, asked instead of C-FIND; it may be given results."
     )
     orthanc: OrthancTable | None = Field(
         None, description='Its REST interface, for `withdrawal = "delete"`.'
@@ -165,13 +164,13 @@ class Peer(Table):
     def _contradictions(self) -> tuple[tuple[bool, str], ...]:
         """Say what would be wrong, and whether it is."""
         has, delete = self.roles.__contains__, self.withdrawal == "delete"
-        called = bool(self.ae_title and self.host and self.port)
+        called = self.associates
         return (
             (has("ehr") and self.fhir is None, "a peer with the role ehr needs fhir.url"),
             (has("source") and self.ae_title is None, "a peer with the role source needs ae_title"),
             (
-                has("archive") and not called,
-                "a peer with the role archive needs ae_title, host and port",
+                has("archive") and not (called or self.stows),
+                "a peer with the role archive needs ae_title, host and port, or dicomweb.store",
             ),
             (
                 has("orders") and not (self.feed or self.fhir or called),
@@ -203,6 +202,16 @@ class Peer(Table):
                 'withdrawal = "delete" and orthanc.url go together',
             ),
         )
+
+    @property
+    def associates(self) -> bool:
+        """Whether we know where to open an association with it."""
+        return bool(self.ae_title and self.host and self.port)
+
+    @property
+    def stows(self) -> bool:
+        """Whether results are brought to it by STOW-RS."""
+        return self.dicomweb is not None and self.dicomweb.store
 
     @property
     def calls_from(self) -> tuple[Network, ...]:

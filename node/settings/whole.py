@@ -68,6 +68,12 @@ class Settings(Table):
             for peer in self.peer
             if peer.archive is not None and peer.archive not in archives
         ]
+        by_web = {peer.name for peer in self.peer if not peer.associates} & archives
+        faults += [
+            f"peer {peer.name}: archive: {peer.archive} needs ae_title, host and port to be fetched from"
+            for peer in self.peer
+            if peer.archive in by_web
+        ]
         faults += [
             f"identity.hold: peer {peer.name} has no archive that could verify its patients"
             for peer in self.peer

@@ -7,11 +7,13 @@ import pytest
 
 from integrations.archive import ArchiveIndex
 from integrations.destination import Destination
+from integrations.pacs.dicomweb import Dicomweb
 from integrations.pacs.peer import DicomPeer
 from integrations.pacs.qido import QidoArchiveIndex
 from integrations.pacs.query import DicomArchiveIndex
 from integrations.pacs.storage import StorageDestination
 from integrations.testing import MemoryArchive
+from tests.peers.dcmqrscp import Dcmqrscp
 from tests.peers.orthanc import Orthanc
 from tests.peers.receiver import Receiver
 from tests.unit.integrations.samples import report, write_instances
@@ -22,6 +24,7 @@ from tests.unit.integrations.samples import report, write_instances
         "memory",
         pytest.param("receiver", marks=pytest.mark.peers),
         pytest.param("orthanc", marks=pytest.mark.peers),
+        pytest.param("dcmqrscp", marks=pytest.mark.peers),
         pytest.param("orthanc by QIDO-RS", marks=pytest.mark.peers),
     ]
 )
@@ -29,12 +32,12 @@ def archive(request: pytest.FixtureRequest) -> tuple[Destination, ArchiveIndex]:
     if request.param == "memory":
         double = MemoryArchive()
         return double, double
-    server: Receiver | Orthanc = request.getfixturevalue(request.param.partition(" ")[0])
-    port = server.port if isinstance(server, Receiver) else server.dicom_port
+    server: Receiver | Orthanc | Dcmqrscp = request.getfixturevalue(request.param.partition(" ")[0])
+    port = server.dicom_port if isinstance(server, Orthanc) else server.port
     peer = DicomPeer(ae_title=server.ae_title, host="127.0.0.1", port=port)
     destination = StorageDestination(peer, None)
     if isinstance(server, Orthanc) and "QIDO" in request.param:
-        return destination, QidoArchiveIndex(server.dicomweb_url)
+        return destination, QidoArchiveIndex(Dicomweb(server.dicomweb_url))
     return destination, DicomArchiveIndex(peer)
 
 

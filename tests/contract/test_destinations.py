@@ -17,12 +17,17 @@ from integrations.fhir.client import FhirClient
 from integrations.fhir.destination import FhirDestination
 from integrations.hl7.destination import OruDestination
 from integrations.hl7.sending import MllpPeer
+from integrations.pacs.delivery import Ways
+from integrations.pacs.dicomweb import Dicomweb
 from integrations.pacs.orthanc import OrthancDeletion
 from integrations.pacs.peer import DicomPeer
+from integrations.pacs.qido import QidoArchiveIndex
 from integrations.pacs.query import DicomArchiveIndex
 from integrations.pacs.storage import StorageDestination
+from integrations.pacs.stow import StowDestination
 from integrations.report import Report
 from integrations.testing import MemoryArchive, MemoryReports
+from tests.peers.dcmqrscp import Dcmqrscp
 from tests.peers.ehr import OtherEhr, served
 from tests.peers.engine import running_engine
 from tests.peers.orthanc import Orthanc
@@ -52,6 +57,8 @@ def _dicom(port: int, ae_title: str) -> tuple[StorageDestination, DicomArchiveIn
         "memory",
         pytest.param("receiver", marks=pytest.mark.peers),
         pytest.param("orthanc", marks=pytest.mark.peers),
+        pytest.param("orthanc-stow", marks=pytest.mark.peers),
+        pytest.param("dcmqrscp", marks=pytest.mark.peers),
     ]
 )
 def archive(request: pytest.FixtureRequest) -> Archive:
@@ -66,7 +73,15 @@ def archive(request: pytest.FixtureRequest) -> Archive:
             index=index,
             arrivals=lambda: [one.sop_instance_uid for one in receiver.received],
         )
+    if request.param == "dcmqrscp":
+        dcmqrscp: Dcmqrscp = request.getfixturevalue("dcmqrscp")
+        storage, index = _dicom(dcmqrscp.port, dcmqrscp.ae_title)
+        return Archive(destination=storage, index=index, arrivals=None)
     server: Orthanc = request.getfixturevalue("orthanc")
+    if request.param == "orthanc-stow":
+        service = Dicomweb(server.dicomweb_url)
+        by_web = QidoArchiveIndex(service)
+        return Archive(destination=StowDestination(service, by_web), index=by_web, arrivals=None)
     storage, index = _dicom(server.dicom_port, server.ae_title)
     return Archive(destination=storage, index=index, arrivals=None)
 
@@ -166,7 +181,10 @@ def _rejected(paths: Sequence[Path]) -> set[str]:
         "memory",
         pytest.param("orthanc-delete", marks=pytest.mark.peers),
         pytest.param("orthanc-iocm", marks=pytest.mark.peers),
+        pytest.param("orthanc-stow-delete", marks=pytest.mark.peers),
+        pytest.param("orthanc-stow-iocm", marks=pytest.mark.peers),
         pytest.param("receiver-iocm", marks=pytest.mark.peers),
+        pytest.param("dcmqrscp-iocm", marks=pytest.mark.peers),
     ]
 )
 def yielding(request: pytest.FixtureRequest, tmp_path: Path) -> Yielding:
@@ -183,23 +201,32 @@ def yielding(request: pytest.FixtureRequest, tmp_path: Path) -> Yielding:
                 - _rejected([*receiver.stored.values()])
             ),
         )
+    if request.param == "dcmqrscp-iocm":
+        dcmqrscp: Dcmqrscp = request.getfixturevalue("dcmqrscp")
+        peer = DicomPeer(ae_title=dcmqrscp.ae_title, host="127.0.0.1", port=dcmqrscp.port)
+        return Yielding(
+            destination=StorageDestination(peer, DicomArchiveIndex(peer), notes=derived_uid),
+            shown=lambda: (
+                {str(dcmread(one).SOPInstanceUID) for one in dcmqrscp.files() if _is_result(one)}
+                - _rejected(dcmqrscp.files())
+            ),
+        )
     server: Orthanc = request.getfixturevalue("orthanc")
     peer = DicomPeer(ae_title=server.ae_title, host="127.0.0.1", port=server.dicom_port)
-    deletes = request.param == "orthanc-delete"
+    service = Dicomweb(server.dicomweb_url)
+    deletes = request.param.endswith("-delete")
+    ways = Ways(
+        take_back=OrthancDeletion(server.url) if deletes else None,
+        notes=None if deletes else derived_uid,
+    )
+    by_stow = StowDestination(service, QidoArchiveIndex(service), **ways)
+    by_store = StorageDestination(peer, DicomArchiveIndex(peer), **ways)
 
     def shown() -> set[str]:
         paths = server.download(tmp_path / uuid4().hex)
         return {path.stem for path in paths if _is_result(path)} - _rejected(paths)
 
-    return Yielding(
-        destination=StorageDestination(
-            peer,
-            DicomArchiveIndex(peer),
-            take_back=OrthancDeletion(server.url) if deletes else None,
-            notes=None if deletes else derived_uid,
-        ),
-        shown=shown,
-    )
+    return Yielding(destination=by_stow if "stow" in request.param else by_store, shown=shown)
 
 
 def _is_result(path: Path) -> bool:

@@ -1,7 +1,7 @@
 """`overread check` against real peers, and against ones that refuse each thing: what somebody must change."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -26,7 +26,7 @@ from node.settings import Settings
 from tests.integration.feed import RIS, running_feed
 from tests.peers import free_port
 from tests.peers.certificates import Authority
-from tests.peers.dcmqrscp import Dcmqrscp, running_dcmqrscp
+from tests.peers.dcmqrscp import Dcmqrscp
 from tests.peers.orthanc import Orthanc, running_orthanc
 from tests.peers.refusing import AE_TITLE, running_refusing
 from tests.peers.sekmet import MRN_SYSTEM, Sekmet, running_sekmet
@@ -114,10 +114,33 @@ def test_nothing_is_written_that_cannot_be_taken_back(tmp_path: Path, orthanc: O
     assert orthanc.count() == 0
 
 
-@pytest.fixture(scope="module")
-def dcmqrscp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dcmqrscp]:
-    with running_dcmqrscp(tmp_path_factory.mktemp("dcmqrscp")) as server:
-        yield server
+def by_stow(server: Orthanc, path: str = "dicom-web", **more: Any) -> dict[str, Any]:
+    table = {"url": f"{server.url}/{path}", "store": True}
+    return {"name": "pacs", "roles": ["archive"], "dicomweb": table, **more}
+
+
+@pytest.mark.peers
+def test_an_archive_by_stow_is_tried_without_an_association(
+    tmp_path: Path, orthanc: Orthanc
+) -> None:
+    probes = tried(tmp_path, by_stow(orthanc))
+    assert passed(probes) == {"STOW-RS": True, "QIDO-RS": True}
+    assert orthanc.count() == 0
+    wrong = tried(tmp_path, by_stow(orthanc, "dicomweb"))
+    assert passed(wrong) == {"STOW-RS": False, "QIDO-RS": False}
+    assert wrong["STOW-RS"].said.startswith("DICOMWEB-404")
+    assert "/dicomweb/studies" in wrong["STOW-RS"].change
+
+
+@pytest.mark.peers
+def test_an_object_of_nobody_is_stored_and_taken_back_by_stow(
+    tmp_path: Path, orthanc: Orthanc
+) -> None:
+    delete: dict[str, Any] = {"withdrawal": "delete", "orthanc": {"url": orthanc.url}}
+    probes = tried(tmp_path, by_stow(orthanc, **delete), write=True)
+    assert probes["write and withdraw"].passed
+    assert "stored (confirmed)" in probes["write and withdraw"].said
+    assert orthanc.count() == 0
 
 
 @pytest.mark.peers

@@ -93,7 +93,9 @@ class Node:
                 listener.drain()
 
 
-def configured(folder: Path, port: int, ae_title: str = "COMMITTER", **more: Any) -> Settings:
+def configured(
+    folder: Path, port: int | None, ae_title: str = "COMMITTER", **more: Any
+) -> Settings:
     peer = {
         "name": "pacs",
         "roles": ["archive", "source"],

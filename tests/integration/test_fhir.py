@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from integrations.fhir.destination import FhirDestination
 from integrations.fhir.strategies import Strategy
 from integrations.report import Report
 from tests.peers import free_port
+from tests.peers.cut import Stage, cut_wire, http
 from tests.peers.sekmet import MRN_SYSTEM, Sekmet, running_sekmet
 from tests.unit.integrations.samples import IDENTITY, ISSUER, colin, report
 
@@ -59,6 +61,7 @@ ONCE = {
     "Device": 1,
     "Provenance": 1,
 }
+NOTHING = dict.fromkeys(WRITTEN, 0)
 
 
 def test_writes_the_report_and_what_it_stands_on(
@@ -128,26 +131,23 @@ def test_a_study_that_somebody_else_wrote_is_left_alone(
     assert (left["status"], left["identifier"][0]["value"]) == ("available", uid)
 
 
-def test_an_answer_lost_after_the_commit_leaves_one_report(
-    sekmet: Sekmet, client: FhirClient, own: Report
+@pytest.mark.parametrize("stage", Stage, ids=[one.name for one in Stage])
+def test_a_connection_cut_anywhere_leaves_one_report(
+    sekmet: Sekmet, client: FhirClient, own: Report, stage: Stage
 ) -> None:
-    class LosesTheAnswer(httpx.HTTPTransport):
-        def handle_request(self, request: httpx.Request) -> httpx.Response:
-            answer = super().handle_request(request)
-            answer.read()
-            if request.method == "POST":
-                raise httpx.ReadError("the connection broke")
-            return answer
-
     before = sekmet.counts(*WRITTEN)
+    lost = stage is not Stage.AFTER_RESPONSE
     with (
-        FhirClient(sekmet.base_url, transport=LosesTheAnswer()) as broken,
-        pytest.raises(Unavailable),
+        cut_wire(sekmet.port, http, stage) as wire,
+        FhirClient(f"http://127.0.0.1:{wire.port}/fhir") as broken,
+        pytest.raises(Unavailable) if lost else nullcontext(),
     ):
         _deliver(broken, own)
+    assert _more(sekmet, before) == (NOTHING if stage is Stage.BEFORE_LAST_BYTE else ONCE)
     receipt = _deliver(client, own)
     assert _more(sekmet, before) == ONCE
-    assert receipt.remark == "it was there already"
+    there = None if stage is Stage.BEFORE_LAST_BYTE else "it was there already"
+    assert receipt.remark == there
 
 
 def test_two_at_the_same_moment_leave_one_report(

@@ -9,6 +9,7 @@ from tests.peers import free_port, program
 from tests.peers.dcmtk import serving
 
 AE_TITLE = "DCMQRSCP"
+_INDEX = "index.dat"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,15 @@ class Dcmqrscp:
     folder: Path
     port: int
     ae_title: str = AE_TITLE
+
+    def files(self) -> list[Path]:
+        """Every object that it holds."""
+        return sorted(path for path in self.folder.iterdir() if path.name != _INDEX)
+
+    def clear(self) -> None:
+        """Forget every object."""
+        for path in self.folder.iterdir():
+            path.unlink()
 
 
 @contextmanager

@@ -8,7 +8,8 @@ import pytest
 
 from integrations.auth import BearerToken
 from integrations.errors import Refused, Unavailable
-from integrations.pacs import qido
+from integrations.pacs import dicomweb
+from integrations.pacs.dicomweb import Dicomweb
 from integrations.pacs.qido import PAGE, QidoArchiveIndex
 
 BASE = "https://pacs.test/dicom-web"
@@ -31,7 +32,7 @@ def uids(*numbers: int) -> frozenset[str]:
 
 
 def ask(answer: Answer, **options: Any) -> frozenset[str]:
-    index = QidoArchiveIndex(BASE, transport=httpx.MockTransport(answer), **options)
+    index = QidoArchiveIndex(Dicomweb(BASE, transport=httpx.MockTransport(answer), **options))
     return index.instances("2.25.100", "2.25.200")
 
 
@@ -72,7 +73,7 @@ def test_a_uid_cannot_leave_its_place() -> None:
         seen.append(request.url.raw_path.decode())
         return httpx.Response(204)
 
-    index = QidoArchiveIndex(BASE, transport=httpx.MockTransport(answer))
+    index = QidoArchiveIndex(Dicomweb(BASE, transport=httpx.MockTransport(answer)))
     index.instances("../../admin?x=", "1#2")
     assert seen[0].startswith("/dicom-web/studies/..%2F..%2Fadmin%3Fx%3D/series/1%232/instances?")
 
@@ -160,7 +161,7 @@ def test_what_is_no_dicom_json_is_refused(body: str) -> None:
 
 
 def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(qido, "LARGEST_ANSWER", 1000)
+    monkeypatch.setattr(dicomweb, "LARGEST_ANSWER", 1000)
     with pytest.raises(Refused) as refused:
         ask(lambda _: httpx.Response(200, text=json.dumps(entries(*range(100)))))
     assert refused.value.reason == "DICOMWEB-TOO-LARGE"
@@ -175,20 +176,22 @@ def test_the_token_goes_to_the_archive_and_nowhere_else(caplog: pytest.LogCaptur
 
     caplog.set_level(logging.DEBUG)
     index = QidoArchiveIndex(
-        BASE, auth=BearerToken("s3cret"), transport=httpx.MockTransport(answer)
+        Dicomweb(BASE, auth=BearerToken("s3cret"), transport=httpx.MockTransport(answer))
     )
     with pytest.raises(Refused) as refused:
         index.instances("2.25.100", "2.25.200")
     assert seen == [("pacs.test", "Bearer s3cret")]
-    told = f"{refused.value!r} {index!r} {vars(index)!r} {caplog.text}"
+    told = f"{refused.value!r} {index!r} {vars(index._service)!r} {caplog.text}"
     assert "s3cret" not in told
     assert "2.25.100" not in caplog.text
 
 
 def test_a_url_with_a_password_is_not_repeated() -> None:
     index = QidoArchiveIndex(
-        "https://me:s3cret@pacs.test/dicom-web",
-        transport=httpx.MockTransport(lambda _: httpx.Response(500)),
+        Dicomweb(
+            "https://me:s3cret@pacs.test/dicom-web",
+            transport=httpx.MockTransport(lambda _: httpx.Response(500)),
+        )
     )
     with pytest.raises(Unavailable) as unavailable:
         index.instances("2.25.100", "2.25.200")
@@ -202,7 +205,7 @@ def study(**values: Any) -> dict[str, Any]:
 
 def whose(answer: Any, status: int = 200) -> Any:
     transport = httpx.MockTransport(lambda _: httpx.Response(status, json=answer))
-    index = QidoArchiveIndex(BASE, transport=transport)
+    index = QidoArchiveIndex(Dicomweb(BASE, transport=transport))
     return index.attributes("2.25.100", ("PatientID", "PatientName", "PatientSex"))
 
 
@@ -234,7 +237,7 @@ def test_the_question_names_no_patient() -> None:
         seen.append(request)
         return httpx.Response(204)
 
-    index = QidoArchiveIndex(BASE, transport=httpx.MockTransport(answer))
+    index = QidoArchiveIndex(Dicomweb(BASE, transport=httpx.MockTransport(answer)))
     assert index.attributes("2.25.100", ("PatientID", "PatientName")) is None
     assert dict(seen[0].url.params) == {
         "StudyInstanceUID": "2.25.100",

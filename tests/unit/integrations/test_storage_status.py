@@ -5,11 +5,9 @@ from pathlib import Path
 import pytest
 
 from integrations.errors import Refused, Unavailable
-from integrations.pacs.peer import DicomPeer
-from integrations.pacs.storage import _require_stored
+from integrations.pacs.delivery import require_stored
 from integrations.report import Instance
 
-_PEER = DicomPeer(ae_title="PACS", host="pacs.test", port=104)
 _INSTANCE = Instance(
     sop_class_uid="2.25.1",
     sop_instance_uid="2.25.2",
@@ -21,13 +19,13 @@ _INSTANCE = Instance(
 
 @pytest.mark.parametrize("status", [0x0000, 0xB000, 0xB006, 0xB007, 0x0001, 0x0107, 0x0116, 0x0111])
 def test_stored(status: int) -> None:
-    _require_stored(status, _INSTANCE, _PEER)
+    require_stored(status, _INSTANCE, "the archive")
 
 
 @pytest.mark.parametrize("status", [0xA700, 0xA701, 0xA7FF, 0x0110, 0x0213])
 def test_may_be_stored_later(status: int) -> None:
     with pytest.raises(Unavailable):
-        _require_stored(status, _INSTANCE, _PEER)
+        require_stored(status, _INSTANCE, "the archive")
 
 
 @pytest.mark.parametrize(
@@ -35,5 +33,5 @@ def test_may_be_stored_later(status: int) -> None:
 )
 def test_is_never_stored(status: int) -> None:
     with pytest.raises(Refused) as refused:
-        _require_stored(status, _INSTANCE, _PEER)
+        require_stored(status, _INSTANCE, "the archive")
     assert refused.value.reason == f"PACS-{status:04X}"

@@ -120,6 +120,19 @@ def test_unknown_keys_are_errors(tmp_path: Path, more: str, place: str) -> None:
         ('roles = ["source"]', "a peer with the role source needs ae_title"),
         ('roles = ["archive"]\nae_title = "A"', "needs ae_title, host and port"),
         ('roles = ["archive"]\nhost = "h"\nport = 1', "needs ae_title, host and port"),
+        (
+            'roles = ["archive"]\ndicomweb = { url = "https://x" }',
+            "needs ae_title, host and port, or dicomweb.store",
+        ),
+        (
+            'roles = ["archive"]\ndicomweb = { url = "https://x", store = true }\ncommitment = true',
+            "commitment is for a peer with ae_title, host and port",
+        ),
+        (
+            'roles = ["archive"]\ndicomweb = { url = "https://x", store = true, '
+            'auth = { kind = "client-secret", client_id = "a", secret = "env:S" } }',
+            'auth of dicomweb is a token, or kind = "basic"',
+        ),
         ("roles = []", "roles"),
         ('roles = ["ehr"]\nfhir = { url = "ftp://x" }', "fhir.url"),
         ('roles = ["source"]\nae_title = "A"\ntime_zone = "Europe/Vinea"', "no time zone"),
@@ -131,6 +144,23 @@ def test_unknown_keys_are_errors(tmp_path: Path, more: str, place: str) -> None:
 def test_a_peer_is_whole(tmp_path: Path, peer: str, words: str) -> None:
     text = f'[node]\ndata = "/d"\n[[peer]]\nname = "p"\n{peer}\n'
     assert words in " ".join(faults(tmp_path, text))
+
+
+def test_an_archive_of_the_web_needs_no_ae_title_unless_images_are_fetched_from_it(
+    tmp_path: Path,
+) -> None:
+    text = (
+        WHOLE
+        + """
+[[peer]]
+name = "cloud"
+roles = ["archive"]
+dicomweb = { url = "https://x", store = true, auth = { kind = "basic", client_id = "a", secret = "env:S" } }
+"""
+    )
+    assert load(tmp_path, text).peer_named("cloud").stows
+    (fault,) = faults(tmp_path, text.replace("results_to =", 'archive = "cloud"\nresults_to ='))
+    assert "archive: cloud needs ae_title, host and port to be fetched from" in fault
 
 
 def test_spaces_around_an_ae_title_have_no_meaning(tmp_path: Path) -> None:
