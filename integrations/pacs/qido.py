@@ -11,6 +11,7 @@ from pydicom.datadict import tag_for_keyword
 
 from integrations.auth import Auth, NoAuth
 from integrations.errors import Refused, Unavailable
+from integrations.in_time import PATIENCE, InTime
 from integrations.pacs.query import only
 
 # httpx logs every URL at INFO and httpcore at DEBUG
@@ -48,7 +49,8 @@ class QidoArchiveIndex:
     auth
         How we introduce ourselves.
     connect_timeout_s, read_timeout_s
-        Longest wait for the connection, and for each part of an answer.
+        Longest wait for the connection, and for each part of an answer; the whole of it may take four times as
+        long.
     transport
         What carries the requests instead of the network; None for the network.
     """
@@ -70,6 +72,7 @@ class QidoArchiveIndex:
             headers={"Accept": _DICOM_JSON},
             follow_redirects=False,
             transport=transport,
+            event_hooks={"request": [InTime(PATIENCE * read_timeout_s)]},
         )
 
     def instances(self, study_instance_uid: str, series_instance_uid: str) -> frozenset[str]:
