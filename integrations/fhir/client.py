@@ -14,6 +14,7 @@ from integrations.fhir.answers import Held, Written, answered, held
 from integrations.fhir.elements import many, one, text
 from integrations.fhir.exchange import Exchange
 from integrations.fhir.wire import Resource, decode
+from integrations.in_time import within
 
 _MOST_PAGES = 100
 
@@ -167,7 +168,7 @@ class FhirClient:
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
         """Bound all requests of a block together: those that are late are `Unavailable`."""
-        return self._exchange.within(seconds)
+        return within(seconds)
 
     def _ask(self, method: str, url: str, body: Resource | None = None) -> Resource:
         return self._decoded(self._exchange.request(method, url, body))

@@ -6,9 +6,8 @@ What goes wrong comes as an error of this library, and says nothing of a patient
 import logging
 import re
 import ssl
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,6 +17,7 @@ from integrations.errors import Refused, Unavailable
 from integrations.fhir.elements import many, text
 from integrations.fhir.pace import Pace
 from integrations.fhir.wire import Resource, decode, encode
+from integrations.in_time import PATIENCE, InTime
 
 # httpx logs every URL at INFO and httpcore at DEBUG, and the URL of a search carries the patient's number.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -26,7 +26,6 @@ logging.getLogger("httpcore").setLevel(logging.WARNING)
 _FHIR_JSON = "application/fhir+json"
 _MOST_BYTES = 32 << 20
 """Of one answer: a page of 200 resources has less than one megabyte."""
-_PATIENCE = 4
 _MOST_ISSUES = 5
 _CODE = re.compile(r"[a-z-]{1,40}")
 _TEMPORARY = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
@@ -67,16 +66,14 @@ class Exchange:
         self.base_url = base_url.rstrip("/")
         self._auth: Auth = auth if auth is not None else NoAuth()
         self._pace = Pace(requests_per_s)
-        self._until: float | None = None
-        self._read_timeout_s = read_timeout_s
-        self._most_s = _PATIENCE * read_timeout_s
-        self._patience = httpx.Timeout(read_timeout_s, connect=connect_timeout_s).as_dict()
+        self._in_time = InTime(PATIENCE * read_timeout_s)
         self._http = httpx.Client(
             timeout=httpx.Timeout(read_timeout_s, connect=connect_timeout_s),
             headers={"Accept": _FHIR_JSON},
             follow_redirects=False,
             verify=tls if tls is not None else True,
             transport=transport,
+            event_hooks={"request": [self._in_time]},
         )
 
     def close(self) -> None:
@@ -87,15 +84,6 @@ class Exchange:
     def where(self) -> str:
         """Host and port of the server, for what is said of it."""
         return urlsplit(self.base_url).netloc
-
-    @contextmanager
-    def within(self, seconds: float) -> Iterator[None]:
-        """Bound all requests of a block together: those that are late are `Unavailable`."""
-        self._until = time.monotonic() + seconds
-        try:
-            yield
-        finally:
-            self._until = None
 
     def request(
         self,
@@ -149,12 +137,6 @@ class Exchange:
         Refused
             The answer is too large, or is not what its header says.
         """
-        longest = self._most_s if self._until is None else self._until - time.monotonic()
-        until = time.monotonic() + longest
-        if longest <= 0:
-            raise Unavailable(f"{self.where}: no time is left")
-        patience = {**self._patience, "read": min(self._read_timeout_s, longest)}
-        request.extensions = {**request.extensions, "timeout": patience}
         content = bytearray()
         try:
             answer = self._http.send(request, stream=True)
@@ -163,7 +145,7 @@ class Exchange:
                     content += part
                     if len(content) > _MOST_BYTES:
                         raise Refused("EHR-TOO-LARGE", f"{self.where}: over {_MOST_BYTES} bytes")
-                    if time.monotonic() > until:
+                    if self._in_time.left_s() <= 0:
                         raise Unavailable(f"{self.where}: the answer took too long")
         except httpx.DecodingError:
             raise Refused("EHR-NOT-FHIR", f"{self.where}: the answer is not decoded") from None

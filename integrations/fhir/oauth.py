@@ -17,6 +17,7 @@ from integrations.errors import Refused, Unavailable
 from integrations.fhir.elements import text, texts
 from integrations.fhir.keys import SigningKey
 from integrations.fhir.wire import Resource, decode
+from integrations.in_time import InTime
 
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ERROR = re.compile(r"[a-z_]{1,40}")
@@ -115,7 +116,7 @@ class OAuthTokens:
         self._proof = proof
         self._scopes = " ".join(scopes)
         self._token_url = token_url
-        self._http = http if http is not None else httpx.Client(timeout=10.0)
+        self._http = http if http is not None else carrier(10.0, None)
         self._wall = wall
         self._ahead_s = 0.0
         """How much the token endpoint's clock is ahead of ours."""
@@ -217,9 +218,13 @@ class OAuthTokens:
         return Refused(f"TOKEN-{code.upper().replace('_', '-')}", f"{where} gave no token")
 
 
-def http(timeout_s: float, tls: ssl.SSLContext | None) -> httpx.Client:
+def carrier(timeout_s: float, tls: ssl.SSLContext | None) -> httpx.Client:
     """Give what carries the requests, with our certificates where there are some."""
-    return httpx.Client(timeout=timeout_s, verify=tls if tls is not None else True)
+    return httpx.Client(
+        timeout=timeout_s,
+        verify=tls if tls is not None else True,
+        event_hooks={"request": [InTime(timeout_s)]},
+    )
 
 
 def _json(answer: httpx.Response) -> Resource:

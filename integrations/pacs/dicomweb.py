@@ -3,20 +3,18 @@
 What goes wrong comes as an error of this library, and says nothing of a patient.
 """
 
-import contextlib
 import logging
-import socket
+import math
 import ssl
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from integrations.auth import Auth, NoAuth
 from integrations.errors import Refused, Unavailable
+from integrations.in_time import PATIENCE, InTime, within
 
 # httpx logs every URL at INFO and httpcore at DEBUG
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -26,10 +24,8 @@ LARGEST_ANSWER = 64 << 20
 """Bytes of one answer; a thousand instances with all that an archive may add to each are a few MiB."""
 
 _DICOM_JSON = "application/dicom+json"
-_PATIENCE = 4
 _SLOWEST_BYTES_PER_S = 1 << 20
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
-_OPENED = frozenset({"connection.connect_tcp.complete", "connection.start_tls.complete"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +90,7 @@ class Dicomweb:
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self._auth: Auth = auth if auth is not None else NoAuth()
-        self._most_s = _PATIENCE * read_timeout_s
+        self._most_s = PATIENCE * read_timeout_s
         self._http = httpx.Client(
             timeout=httpx.Timeout(read_timeout_s, connect=connect_timeout_s),
             headers={"Accept": _DICOM_JSON},
@@ -102,6 +98,7 @@ class Dicomweb:
             follow_redirects=False,
             verify=tls if tls is not None else True,
             transport=transport,
+            event_hooks={"request": [InTime(math.inf)]},  # how long depends on what is brought
         )
 
     def __str__(self) -> str:
@@ -139,10 +136,8 @@ class Dicomweb:
         content = None if body is None else body.parts
         try:
             with (
-                _ended_after(longest_s) as note,
-                self._http.stream(
-                    method, url, headers=headers, content=content, extensions={"trace": note}
-                ) as answer,
+                within(longest_s),
+                self._http.stream(method, url, headers=headers, content=content) as answer,
             ):
                 # what it says beside a status that we do not expect may be its whole front page
                 if answer.status_code not in expected:
@@ -180,39 +175,3 @@ class Dicomweb:
         if status in _TEMPORARY:
             raise Unavailable(said)
         raise Refused(f"DICOMWEB-{status}", said)
-
-
-@contextlib.contextmanager
-def _ended_after(seconds: float) -> Iterator[Callable[[str, Mapping[str, Any]], None]]:
-    """End the connection of a request when its time is over, wherever it is.
-
-    httpx bounds each wait, and who answers a byte a second is never late.
-
-    Yields
-    ------
-    Callable
-        What httpcore tells how far it is (its extension ``trace``).
-    """
-    opened: list[socket.socket] = []
-    over = threading.Event()
-
-    def end() -> None:
-        over.set()
-        for one in [*opened]:
-            with contextlib.suppress(OSError):
-                # not its own method: that of TLS first forgets that it encrypts
-                socket.socket.shutdown(one, socket.SHUT_RDWR)
-
-    def note(event: str, info: Mapping[str, Any]) -> None:
-        if event in _OPENED:
-            opened.append(info["return_value"].get_extra_info("socket"))
-            if over.is_set():
-                end()
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield note
-    finally:
-        timer.cancel()

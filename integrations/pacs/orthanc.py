@@ -8,6 +8,7 @@ import httpx
 from integrations.auth import Auth, NoAuth
 from integrations.destination import Receipt
 from integrations.errors import Refused, Unavailable
+from integrations.in_time import PATIENCE, InTime
 from integrations.report import Instance, Report
 
 # httpx logs every URL at INFO and httpcore at DEBUG
@@ -27,7 +28,7 @@ class OrthancDeletion:
     auth
         How we introduce ourselves.
     read_timeout_s
-        Longest wait for one answer.
+        Longest wait for each part of an answer; the whole of it may take four times as long.
     transport
         What carries the requests instead of the network; None for the network.
     """
@@ -46,6 +47,7 @@ class OrthancDeletion:
             timeout=httpx.Timeout(read_timeout_s, connect=5.0),
             follow_redirects=False,
             transport=transport,
+            event_hooks={"request": [InTime(PATIENCE * read_timeout_s)]},
         )
 
     def __call__(self, report: Report, instances: Sequence[Instance], reason: str) -> Receipt:

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,9 @@ _REJECTED_PERMANENT = 1
 
 _MAXIMUM_PDU_BYTES = 1 << 20
 """What we offer to receive; a bound, because 0 would mean any length that a peer cares to declare."""
+
+_FAREWELL_S = 1.0
+"""For what is under way when an association is given up: an A-ABORT leaves at once where anything can."""
 
 _NO_CONTEXT = "NO-PRESENTATION-CONTEXT"
 
@@ -112,7 +116,11 @@ def associated(
         max_pdu=_MAXIMUM_PDU_BYTES,
         ext_neg=list(roles),
         tls_args=None if peer.tls is None else (peer.tls.context(), peer.tls.name),
-        evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), *handlers],
+        evt_handlers=[
+            (evt.EVT_CONN_OPEN, _send_at_once),
+            (evt.EVT_CONN_OPEN, _end_in_time),
+            *handlers,
+        ],
     )
     if not association.is_established:
         _explain(peer, association)
@@ -165,6 +173,33 @@ def reason_code(status: int) -> str:
 def _send_at_once(event: Any) -> None:
     """Switch Nagle's algorithm off: every message ends in a small write that it would hold back for 40 ms."""
     event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _end_in_time(event: Any) -> None:
+    """Shut a connection down when it does not end by itself soon after it is given up.
+
+    Every wait of pynetdicom's is bounded but the last: it gives an association up and then waits for the
+    thread that reads and writes. A peer that stops within a PDU, drips or reads no further would hold that
+    for as long as it likes.
+    """
+    association, wire = event.assoc, event.assoc.dul.socket.socket
+    end = association.kill
+
+    def end_in_time() -> None:
+        watch = threading.Timer(_FAREWELL_S, _shut_down, [wire])
+        watch.daemon = True
+        watch.start()
+        try:
+            end()
+        finally:
+            watch.cancel()
+
+    association.kill = end_in_time
+
+
+def _shut_down(wire: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it may be closed by now
+        wire.shutdown(socket.SHUT_RDWR)
 
 
 def _keep_answers(association: Any) -> None:

@@ -76,6 +76,7 @@ def _confirmer(settings: Settings, peer: Peer, opened: "Database") -> "Confirmer
         request=_requester(settings, peer, opened) if commits is not None else None,
         within_s=commits.within_s if commits is not None else 0.0,
         index=archive_index(settings, peer),
+        backoff=peer.lane.backoff,
     )
 
 

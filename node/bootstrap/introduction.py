@@ -77,7 +77,7 @@ def tls_context(peer: Peer, service: ServiceTable) -> ssl.SSLContext | None:
 
 
 def _tokens(peer: Peer, service: ServiceTable, table: AuthTable) -> "Auth":
-    from integrations.fhir.oauth import OAuthTokens, Proof, SharedSecret, SignedAssertion, http
+    from integrations.fhir.oauth import OAuthTokens, Proof, SharedSecret, SignedAssertion, carrier
 
     if table.kind == "smart":
         _key(peer.name, table.keys[0])  # what is wrong with it is told now
@@ -89,7 +89,7 @@ def _tokens(peer: Peer, service: ServiceTable, table: AuthTable) -> "Auth":
         proof,
         table.scopes,
         token_url=table.token_url,
-        http=http(service.timeout_s, tls_context(peer, service)),
+        http=carrier(service.timeout_s, tls_context(peer, service)),
         wall=SystemClock().now,
     )
 

@@ -1,7 +1,8 @@
 """Step 11: what was sent becomes certain, by the archive's commitment or by its own list."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from integrations.archive import ArchiveIndex
 from integrations.errors import Refused, Unavailable
@@ -15,6 +16,7 @@ from node.core.confirmation import (
     Told,
     Way,
 )
+from node.core.lane import Backoff
 from node.core.ports import Confirmations, Hold
 from node.errors import LeaseLost
 from node.pipeline.retry import Again, decide
@@ -38,12 +40,15 @@ class Confirmer:
         How long its report is awaited.
     index
         Where it is asked for what it holds.
+    backoff
+        When it is asked again after it did not answer.
     """
 
     peer: str
     request: Callable[[ConfirmationClaim], None] | None
     within_s: float
     index: ArchiveIndex
+    backoff: Backoff = field(default_factory=Backoff)
 
 
 def confirm_next(confirmations: Confirmations, archive: Confirmer, hold: Hold) -> bool:
@@ -62,7 +67,7 @@ def confirm_next(confirmations: Confirmations, archive: Confirmer, hold: Hold) -
             if claim.way is Way.COMMITMENT:
                 _request(claim, confirmations, archive)
             else:
-                _look(claim, confirmations, archive.index)
+                _look(claim, confirmations, archive)
     except LeaseLost:
         log("lease lost", peer=claim.peer, transaction_uid=claim.transaction_uid)
     return True
@@ -99,25 +104,25 @@ def _request(claim: ConfirmationClaim, confirmations: Confirmations, archive: Co
         _tell("commitment refused", claim, error.reason)
         confirmations.read_back_instead(claim, error.reason)
     except Unavailable as error:
-        _again(claim, confirmations, error)
+        _again(claim, confirmations, archive, error)
     else:
         _tell("commitment requested", claim, None)
         confirmations.asked(claim, archive.within_s)
 
 
-def _look(claim: ConfirmationClaim, confirmations: Confirmations, index: ArchiveIndex) -> None:
+def _look(claim: ConfirmationClaim, confirmations: Confirmations, archive: Confirmer) -> None:
     """Compare with the archive's list, which may name late what it took: nothing is sent again for that."""
     series = dict.fromkeys(one.series_instance_uid for one in claim.instances)
     try:
         there = frozenset[str]().union(
-            *(index.instances(claim.study_instance_uid, uid) for uid in series)
+            *(archive.index.instances(claim.study_instance_uid, uid) for uid in series)
         )
     except Refused as error:
         detail = f"the archive can be asked neither way: {claim.fallback or ''} {error.reason}"
         confirmations.leave_sent(claim, NOT_CONFIRMED, detail)
         return
     except Unavailable as error:
-        _again(claim, confirmations, error)
+        _again(claim, confirmations, archive, error)
         return
     uids = [one.sop_instance_uid for one in claim.instances]
     failures = {uid: NOT_NAMED for uid in uids if uid not in there}
@@ -128,8 +133,11 @@ def _look(claim: ConfirmationClaim, confirmations: Confirmations, index: Archive
     confirmations.settle(claim, failures)
 
 
-def _again(claim: ConfirmationClaim, confirmations: Confirmations, error: Unavailable) -> None:
-    verdict = decide(error, claim.attempt)
+def _again(
+    claim: ConfirmationClaim, confirmations: Confirmations, archive: Confirmer, error: Unavailable
+) -> None:
+    delay = partial(archive.backoff.delay_s, key=claim.transaction_uid)
+    verdict = decide(error, claim.attempt, delay)
     if isinstance(verdict, Again):
         _tell("not confirmed yet", claim, verdict.reason)
         confirmations.give_back(claim, verdict.reason, verdict.after_s)

@@ -1,11 +1,12 @@
 """What the store promises about transactions with archives, on every database engine."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from integrations.errors import Unavailable
 from node.core.commitment import CommitmentRequest, Reference
 from node.core.confirmation import (
     FIRST_RESENDING_S,
@@ -15,10 +16,13 @@ from node.core.confirmation import (
     Told,
 )
 from node.core.job import DeliveryState, InstanceState
+from node.core.lane import Backoff
 from node.errors import LeaseLost
+from node.pipeline.confirm import Confirmer, confirm_next
 from node.store import schema
 from node.store.safekeeping import Safekeeping
 from tests.contract.stores import ENGINES, EXPIRED, Store, opened
+from tests.unit.node.doubles import held
 from tests.unit.node.samples import MR
 
 PACS = "pacs"
@@ -126,6 +130,37 @@ def test_a_report_that_is_faster_than_the_response_is_taken(sent: Store) -> None
     with pytest.raises(LeaseLost):
         sent.confirmations.asked(claim, DAY_S)
     assert delivery(sent).state == "CONFIRMED"
+
+
+class Away:
+    """An archive that answers nothing."""
+
+    def instances(self, study_instance_uid: str, series_instance_uid: str) -> frozenset[str]:
+        raise Unavailable("the archive is not there")
+
+    def attributes(
+        self, study_instance_uid: str, keywords: Sequence[str]
+    ) -> Mapping[str, str] | None:
+        raise Unavailable("the archive is not there")
+
+
+def test_an_archive_that_does_not_answer_is_asked_again_after_its_own_pauses(sent: Store) -> None:
+    sent.confirmations.read_back_instead(claimed(sent), "NO-COMMITMENT-REPORT")
+    archive = Confirmer(
+        peer=PACS,
+        request=None,
+        within_s=0.0,
+        index=Away(),
+        backoff=Backoff(first_s=300.0, longest_s=400.0),
+    )
+    pauses = []
+    for _ in range(2):
+        assert confirm_next(sent.confirmations, archive, held)
+        with sent.database.reading() as (_, now):
+            pauses.append(transaction(sent).due_at - now)
+        sent.write("UPDATE confirmation SET due_at = 0")
+    assert 140 < pauses[0] <= 300
+    assert 190 < pauses[1] <= 400
 
 
 def test_who_asked_and_fell_silent_is_followed_under_the_same_transaction(sent: Store) -> None:

@@ -77,7 +77,7 @@ class Committer:
 
     def on_find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
         asked = event.identifier
-        for uid in self.stored:
+        for uid in list(self.stored):  # more may be stored while this is answered
             if self.series[uid] == (asked.StudyInstanceUID, asked.SeriesInstanceUID):
                 answer = Dataset()
                 answer.QueryRetrieveLevel = "IMAGE"
