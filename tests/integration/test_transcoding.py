@@ -53,12 +53,21 @@ def picture(folder: Path, syntax: str) -> Instance:
     return replace(made, sop_class_uid=SECONDARY_CAPTURE, transfer_syntax_uid=syntax)
 
 
-@pytest.mark.parametrize("taken", NATIVE, ids=["explicit", "implicit"])
-@pytest.mark.parametrize(
-    "stored",
-    [*NATIVE, DeflatedExplicitVRLittleEndian, RLELossless, JPEGLSLossless],
-    ids=["explicit", "implicit", "deflated", "RLE", "JPEG-LS"],
-)
+STORED = [*NATIVE, DeflatedExplicitVRLittleEndian, RLELossless, JPEGLSLossless]
+SHORT = [(ExplicitVRLittleEndian, ImplicitVRLittleEndian), (RLELossless, ExplicitVRLittleEndian)]
+CASES = [
+    pytest.param(
+        stored,
+        taken,
+        id=f"{stored.name} to {taken.name}",
+        marks=[] if (stored, taken) in SHORT else [pytest.mark.long],
+    )
+    for stored in STORED
+    for taken in NATIVE
+]
+
+
+@pytest.mark.parametrize(("stored", "taken"), CASES)
 def test_it_is_sent_in_what_was_accepted_and_is_the_same(
     tmp_path: Path, stored: str, taken: str
 ) -> None:
