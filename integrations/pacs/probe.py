@@ -18,6 +18,7 @@ from integrations.order import OrderSource
 from integrations.pacs.dicomweb import Dicomweb
 from integrations.pacs.peer import DicomPeer, associated, echo
 from integrations.pacs.stow import store_nothing
+from integrations.pacs.transcoding import NATIVE
 from integrations.probe import Probe
 
 NOBODY = "2.25.0"
@@ -61,10 +62,10 @@ def probe_forms(peer: DicomPeer, forms: Sequence[Form]) -> Probe:
     refused: dict[str, list[Pair]] = {}
     for form in forms:
         try:
-            accepted = _accepted(peer, form.pairs)
+            accepted = _accepted(peer, [one for pair in form.pairs for one in _any_of(pair)])
         except IntegrationError as error:
             return Probe(name=name, passed=False, said=str(error), change=_reach(peer, error))
-        refused[form.name] = [pair for pair in form.pairs if pair not in accepted]
+        refused[form.name] = [pair for pair in form.pairs if accepted.isdisjoint(_any_of(pair))]
         if not refused[form.name]:
             return _taken(peer, form, forms[0], refused[forms[0].name])
     first = forms[0].name
@@ -74,6 +75,12 @@ def probe_forms(peer: DicomPeer, forms: Sequence[Form]) -> Probe:
         said=f"takes none of {', '.join(refused)}; of {first} it refuses {_names(refused[first])}",
         change=_accept(peer, refused[first]),
     )
+
+
+def _any_of(pair: Pair) -> tuple[Pair, ...]:
+    """Give the pairs in which an object of one can be sent."""
+    uid, syntax = pair
+    return tuple(dict.fromkeys((uid, one) for one in (syntax, *NATIVE)))
 
 
 def _taken(peer: DicomPeer, form: Form, first: Form, missing: Sequence[Pair]) -> Probe:

@@ -130,8 +130,8 @@ def written(dataset: Dataset, folder: Path) -> Instance:
 
 
 def scratch() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder for a note on its way."""
-    return tempfile.TemporaryDirectory(prefix="overread-note-")
+    """Return a folder for what is on its way."""
+    return tempfile.TemporaryDirectory(prefix="overread-sent-")
 
 
 def _identity(rejection: Rejection) -> Dataset:

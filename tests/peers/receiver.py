@@ -8,7 +8,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -175,6 +175,7 @@ def running_receiver(
     find: bool = True,
     only_sop_class: str | None = None,
     refuses: frozenset[str] = frozenset(),
+    syntaxes: Sequence[str] = AllTransferSyntaxes,
 ) -> Iterator[Receiver]:
     """Start an empty archive on loopback and a free port, and end it.
 
@@ -186,6 +187,8 @@ def running_receiver(
         The one storage class to accept; None accepts all that pynetdicom knows.
     refuses
         Storage classes that are not accepted.
+    syntaxes
+        Transfer syntaxes in which it takes objects.
     """
     (folder / "stored").mkdir(parents=True, exist_ok=True)
     receiver = Receiver(folder=folder, ae_title=ae_title)
@@ -198,7 +201,7 @@ def running_receiver(
         entity.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
     classes = [only_sop_class] if only_sop_class else _all_storage_classes()
     for sop_class in (one for one in classes if one not in refuses):
-        entity.add_supported_context(sop_class, list(AllTransferSyntaxes))
+        entity.add_supported_context(sop_class, list(syntaxes))
     handlers = [(evt.EVT_C_STORE, receiver.on_store), (evt.EVT_C_FIND, receiver.on_find)]
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
     assert server is not None
