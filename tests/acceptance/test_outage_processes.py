@@ -1,7 +1,8 @@
 """Each destination sick while a keeper and a worker run: nobody else waits, and then everything is there, once.
 
 Pauses are a thousandth of the shipped ones, so four seconds are more than an hour. Without
-``OVERREAD_OUTAGE_HOURS`` one way, and a bound for the others that a busy machine keeps too.
+``OVERREAD_OUTAGE_HOURS`` one that hangs, and is waited for longer than this test waits for the others: whoever
+waited for it would not be there in time, however busy the machine is.
 """
 
 import os
@@ -29,20 +30,21 @@ from tests.peers.sekmet import MRN_SYSTEM, Sekmet
 from tests.peers.sick import HANGING, WELL
 from tests.unit.integrations.samples import ISSUER
 
-pytestmark = [pytest.mark.peers, pytest.mark.slow, pytest.mark.long]
+pytestmark = [pytest.mark.peers, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]
 
 WHOLE = "OVERREAD_OUTAGE_HOURS" in os.environ
 SHORT = [("pacs", HANGING)]
 CASES = [one for one in WAYS if one != ("archive", LYING)] if WHOLE else SHORT
 """An archive that lies and does not commit is looked at again for eleven minutes before it is not believed."""
-RESULTS = 24 if WHOLE else 9
+RESULTS = 24 if WHOLE else 6
 EVERY_S = 0.3
-PATIENCE_S = 1.0
+LATEST_S = 120.0
+"""Within which everything arrives that nobody holds up."""
+PATIENCE_S = 1.0 if WHOLE else 5 * LATEST_S
+LINGER_S = 1.0
 SLOW_S = 0.1
 """Between two bytes: as 1 byte/s, where 10 s are waited for an answer."""
 TIMES = 1.5
-BUSY_S = 0.0 if WHOLE else 1.5
-"""What the short form forgives; whoever waited for the sick one would wait longer."""
 DELIVERY = {"backoff_first_s": 0.002, "backoff_longest_s": 0.9}
 
 
@@ -68,7 +70,7 @@ class Hospital:
 
     def wait_settled(self, names: Sequence[str] = NAMES) -> None:
         """Wait until everything that is owed to some of them has arrived, or is over."""
-        self.site.wait(lambda: self._settled(names), f"all deliveries to {names}")
+        self.site.wait(lambda: self._settled(names), f"all deliveries to {names}", LATEST_S)
 
     def _settled(self, names: Sequence[str]) -> bool:
         return all(self.destinations.settled(name) for name in names)
@@ -94,8 +96,8 @@ def hospital(tmp_path_factory: pytest.TempPathFactory, sekmet: Sekmet) -> Iterat
 
 @pytest.fixture(scope="module")
 def usual(hospital: Hospital) -> list[str]:
-    """Give results that were delivered while everybody was well."""
-    made = hospital.publish(RESULTS)
+    """Give results that were delivered while everybody was well: what the sick one's are compared with."""
+    made = hospital.publish(RESULTS if WHOLE else 0)
     hospital.wait_settled()
     return made
 
@@ -116,9 +118,10 @@ def test_a_destination_that_is_sick(
         retried = hospital.site.cli("retry", "--parked", "--destination", name)
         assert retried.returncode == 0, retried.stderr
     hospital.wait_settled()
-    seen_s, usual_s = (_percentile_s(hospital, others, one) for one in (made, usual))
-    print(f"{name} {how}: {seen_s:.3f} s, {usual_s:.3f} s while all are well")
-    assert seen_s <= TIMES * usual_s + BUSY_S
+    if WHOLE:
+        seen_s, usual_s = (_percentile_s(hospital, others, one) for one in (made, usual))
+        print(f"{name} {how}: {seen_s:.3f} s, {usual_s:.3f} s while all are well")
+        assert seen_s <= TIMES * usual_s
     destinations.assert_all_is_there_once_and_in_order(hospital.made)
 
 
@@ -137,7 +140,7 @@ def _peers(destinations: Destinations) -> list[dict[str, Any]]:
         peer_archive(name, one.ae_title, wires[name].port, timeout_s=PATIENCE_S, delivery=DELIVERY)
         for name, one in destinations.archives.items()
     ]
-    archives[0]["commitment"] = {"linger_s": PATIENCE_S}
+    archives[0]["commitment"] = {"linger_s": LINGER_S}
     ehr = {
         "name": "ehr",
         "roles": ["ehr"],
