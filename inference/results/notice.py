@@ -23,7 +23,14 @@ from inference.results.concepts import (
 )
 from inference.results.content import Relation
 from inference.results.document import ENHANCED_SR, Document, written
-from inference.results.headers import copy_body_part, dress, identity, series_number, series_uid
+from inference.results.headers import (
+    copy_body_part,
+    dress,
+    identity,
+    notice_description,
+    series_number,
+    series_uid,
+)
 from inference.results.objects import Kind, ResultObject, ResultRequest
 from inference.results.part10 import finished, unnamed
 from inference.results.pdf import wrapped
@@ -83,6 +90,7 @@ def notice(
             *(content.sentence(COMMENT, words) for words in sentences(card, why)),
         ),
         evidence=headers,
+        description=notice_description(card),
     )
     return written(document, headers[0], card, request)
 
@@ -118,6 +126,7 @@ def _picture(
     dataset.PixelData = _drawn(card, why)
     dataset["PixelData"].VR = "OB"
     dress(dataset, identity(header), card, request, Kind.SC)
+    dataset.SeriesDescription = notice_description(card)
     return finished(Kind.SC, dataset, uid_root=request.uid_root)
 
 

@@ -11,6 +11,7 @@ from inference.results.gate import check_notice
 from inference.results.notice import Why, notice, sentences
 from inference.results.profile import Notice
 from node.clock import Clock, at
+from node.core.form import notice_form
 from node.core.identifiers import new_uid
 from node.core.job import Claim, ResultSet, Unnoticed
 from node.core.ports import Files, Notices
@@ -112,13 +113,13 @@ def _notify(due: Unnoticed, notifier: Notifier) -> None:
 
 def _takers(job: Claim, workshop: Workshop) -> dict[str, tuple[str, ...]]:
     """Return which archives are told in which form; a record is not: it has no place for what was not found."""
-    archives = [name for name in job.destinations if name in workshop.wishes]
-    forms = workshop.by_profile(archives) if archives else {}
-    return {
-        profile: names
-        for profile, names in forms.items()
-        if workshop.profiles[profile].notice is not Notice.NONE
-    }
+    forms: dict[str, tuple[str, ...]] = {}
+    for name in job.destinations:
+        wish = workshop.wishes.get(name)
+        # its own profile: which form of a result it took instead says nothing of notices
+        if wish is not None and workshop.profiles[wish.names[0]].notice is not Notice.NONE:
+            forms[wish.names[0]] = (*forms.get(wish.names[0], ()), name)
+    return forms
 
 
 def _made(
@@ -146,7 +147,10 @@ def _made(
     created = at(notifier.clock.now())
     made = []
     for profile, names in takers.items():
-        request = workshop.request(job, profile, created)
+        form = notice_form(profile)
+        numbered = workshop.request(job, form, created)
+        # a job has a series of its own: two jobs of one question may both end without a result
+        request = replace(numbered, form=f"{form} {job.job_id}")
         item = notice(headers, card, request, workshop.profiles[profile], why)
         if item is not None:
             check_notice(item, headers)
@@ -155,7 +159,7 @@ def _made(
             made.append(
                 ResultSet(
                     result_set_id=told.result_set_uid,
-                    profile=profile,
+                    profile=form,
                     instances=(kept_object(item, notifier.files, folder),),
                     report=as_record(replace(told, conclusion=words)),
                     picture=None,

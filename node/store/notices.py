@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Connection, or_, select, update
 
 from node.core.job import Claim, JobState, ResultSet, ResultState, Unnoticed
 from node.store import schema
-from node.store.claims import claim_of
+from node.store.claims import answers, claim_of
 from node.store.database import Database
 from node.store.events import tell
 from node.store.identities import ask_identity
@@ -104,7 +104,7 @@ def _untold(now: float) -> ColumnElement[bool]:
 
 def _needs_none() -> ColumnElement[bool]:
     """Whether something newer asks the same question, or a result of it stands."""
-    newer, result, of = JOB.alias(), schema.result_set, JOB.alias()
+    newer, result = JOB.alias(), schema.result_set
     asked_again = (
         select(newer.c.job_id)
         .where(
@@ -118,13 +118,12 @@ def _needs_none() -> ColumnElement[bool]:
     )
     answered = (
         select(result.c.result_set_id)
-        .join(of, of.c.job_id == result.c.job_id)
         .where(
+            answers(),
             result.c.study_instance_uid == JOB.c.study_instance_uid,
             result.c.series_instance_uid == JOB.c.series_instance_uid,
             result.c.model == JOB.c.model,
             result.c.state == ResultState.CURRENT,
-            of.c.state == JobState.COMPLETED,
         )
         .exists()
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from node.core.form import is_notice
 from node.core.job import (
     Claim,
     DeliveryState,
@@ -13,7 +14,7 @@ from node.core.job import (
     move,
 )
 from node.store import schema
-from node.store.claims import same_question
+from node.store.claims import NOTICE, answers, same_question
 from node.store.deliveries import park_superseded
 from node.store.events import tell
 from node.store.outbox import DELIVER, put
@@ -42,7 +43,8 @@ def supersede(connection: Connection, now: float, claim: Claim) -> None:
 def insert_result(connection: Connection, now: float, claim: Claim, result_set: ResultSet) -> None:
     """Write a result set behind the job's others, and its objects in the order in which they are delivered."""
     table = schema.result_set
-    before = select(func.count()).select_from(table).where(table.c.job_id == claim.job_id)
+    before = select(func.count()).where(table.c.job_id == claim.job_id, answers())
+    position = NOTICE if is_notice(result_set.profile) else connection.execute(before).scalar_one()
     connection.execute(
         insert(schema.result_set).values(
             result_set_id=result_set.result_set_id,
@@ -51,7 +53,7 @@ def insert_result(connection: Connection, now: float, claim: Claim, result_set: 
             series_instance_uid=claim.series_instance_uid,
             model=claim.model,
             profile=result_set.profile,
-            position=connection.execute(before).scalar_one(),
+            position=position,
             state=ResultState.CURRENT,
             report=dict(result_set.report),
             picture=result_set.picture,

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from node.core.form import notice_form
 from node.core.job import DeliveryState, ResultSet, ResultState
 from node.store import schema
 from node.store.notices import SOON_S, NoticeStore
+from node.store.overview import Overview
 from tests.contract.stores import ENGINES, Store, opened
 from tests.unit.node.samples import result_set
 
@@ -35,7 +37,7 @@ def stories(store: Store) -> list[str]:
 
 
 def notice(number: int) -> ResultSet:
-    return replace(result_set(number), destinations=("pacs",))
+    return replace(result_set(number), profile=notice_form("told"), destinations=("pacs",))
 
 
 def told(store: Store, notices: NoticeStore, number: int = 7) -> ResultSet:
@@ -117,8 +119,8 @@ def test_a_result_takes_the_place_of_a_notice(store: Store, notices: NoticeStore
     store.ready_again()
     claim = store.claimed()
     assert claim.earlier == ()  # nothing of a notice is carried on
-    assert claim.revision == 1
-    store.jobs.publish(claim, notice(1))
+    assert claim.revision == 0
+    store.jobs.publish(claim, result_set(1))
     states = {row.result_set_id: row.state for row in store.rows(schema.result_set)}
     assert states.pop(made.result_set_id) == ResultState.SUPERSEDED
     assert set(states.values()) == {ResultState.CURRENT}
@@ -131,7 +133,7 @@ def test_a_notice_that_was_not_sent_yet_is_not_sent_beside_a_result(
     made = told(store, notices)
     store.receive(4)
     store.ready_again()
-    store.jobs.publish(store.claimed(), notice(1))
+    store.jobs.publish(store.claimed(), result_set(1))
     states = {row.result_set_id: row.state for row in store.rows(schema.delivery)}
     assert states[made.result_set_id] == DeliveryState.PARKED
 
@@ -163,3 +165,21 @@ def test_its_patient_is_asked_for_before_a_notice_is_sent(store: Store) -> None:
     told(store, notices)
     assert store.deliver_all() == []
     assert store.one(schema.identity_check).state == "OWED"
+
+
+def test_who_had_a_notice_is_still_to_get_the_result(store: Store, notices: NoticeStore) -> None:
+    """Nothing but the identity is new, and what the archive has, it corrects; a result it does not have."""
+    canceled(store)
+    told(store, notices)
+    assert store.deliver_all() == ["pacs"]
+    store.correct()
+    store.ready_again()
+    assert list(store.claimed().destinations) == ["pacs", "ehr"]
+    assert "archive corrects" not in store.story()
+
+
+def test_a_notice_is_no_form_of_a_result(store: Store, notices: NoticeStore) -> None:
+    canceled(store)
+    told(store, notices)
+    (job,) = Overview(store.database).jobs()
+    assert (job["state"], job["result_set_id"]) == ("CANCELED", None)
