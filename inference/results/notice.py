@@ -54,10 +54,13 @@ class Why:
         Reason code of the node (``GAP``).
     detail
         The same for people, as the end of a sentence, free of patient data.
+    delayed
+        The analysis goes on, and only its time is over.
     """
 
     reason: str
     detail: str
+    delayed: bool = False
 
 
 def notice(
@@ -97,9 +100,14 @@ def notice(
 
 def sentences(card: Card, why: Why) -> tuple[str, ...]:
     """Return the notice in words."""
+    found = (
+        "There is no result yet, so nothing can be concluded. One that comes takes the place of this notice."
+        if why.delayed
+        else "Nothing was looked for, so nothing can be concluded."
+    )
     return (
         f"AI did not run, because {why.detail} ({why.reason}).",
-        f"Model: {card.name} {card.version}. Nothing was looked for, so nothing can be concluded.",
+        f"Model: {card.name} {card.version}. {found}",
     )
 
 

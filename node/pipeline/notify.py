@@ -44,6 +44,11 @@ WORDS: Mapping[str, str] = {
     "MODEL-FAILED": "the model failed",
     "RESULT-REFUSED-BY-GATE": "its result was not fit to be shown",
     "WORKERS-LOST": "the analysis did not come to its end",
+    "MODEL-SERVER-UNAVAILABLE": "the server that runs the model did not answer",
+    "OUT-OF-RESOURCES": "its result could not be stored",
+    "CONTEXT-PENDING": "the patient's record had not answered when the result was due",
+    "NO-WORKER-FREE": "its turn had not come when the result was due",
+    "STILL-RUNNING": "the analysis had not come to its end when the result was due",
 }
 """Why a series was not analysed, as the end of a sentence for whoever reads its images.
 
@@ -72,7 +77,7 @@ class Notifier:
 
 
 def notify(due: Sequence[Unnoticed], notifier: Notifier, apart: Apart) -> None:
-    """Tell of jobs that ended without a result.
+    """Tell of jobs that ended without a result, or have none when one was expected.
 
     Parameters
     ----------
@@ -143,11 +148,12 @@ def _made(
     if card is None or card.version != job.version:
         raise CardInvalid(f"{job.model} {job.version} is not among the installed models")
     headers = _headers(job, notifier.files)
-    why = Why(reason=due.reason, detail=WORDS.get(due.reason, SOMETHING))
+    detail = WORDS.get(due.reason, SOMETHING)
+    why = Why(reason=due.reason, detail=detail, delayed=due.delayed)
     created = at(notifier.clock.now())
     made = []
     for profile, names in takers.items():
-        form = notice_form(profile)
+        form = notice_form(profile, delayed=due.delayed)
         numbered = workshop.request(job, form, created)
         # a job has a series of its own: two jobs of one question may both end without a result
         request = replace(numbered, form=f"{form} {job.job_id}")

@@ -145,7 +145,7 @@ def end(
     reason: str | None = None,
     detail: str | None = None,
 ) -> None:
-    """End a job that is held under a claim.
+    """End a job that is held under a claim; that it was late was told before, how it ended was not.
 
     Raises
     ------
@@ -154,4 +154,4 @@ def end(
     """
     values = {"state": move(JobState.IN_PROGRESS, state), "reason": reason}
     ended = {"detail": detail and detail[:DETAIL], "ended_at": now, "lease_until": None}
-    held(connection, claim, update(JOB).values(**values, **ended))
+    held(connection, claim, update(JOB).values(noticed_at=None, **values, **ended))

@@ -24,7 +24,7 @@ def supersede(connection: Connection, now: float, claim: Claim) -> None:
     """Let the result of a claim take the place of the one that was current."""
     table = schema.result_set
     rows = connection.execute(
-        select(table.c.result_set_id, table.c.job_id).where(
+        select(table.c.result_set_id, table.c.job_id, table.c.position).where(
             same_question(claim), table.c.state == ResultState.CURRENT
         )
     ).all()
@@ -33,8 +33,9 @@ def supersede(connection: Connection, now: float, claim: Claim) -> None:
     older = [row.result_set_id for row in rows]
     state = move(ResultState.CURRENT, ResultState.SUPERSEDED)
     connection.execute(update(table).where(table.c.result_set_id.in_(older)).values(state=state))
-    detail = f"{len({row.job_id for row in rows})} earlier result of {claim.model}"
-    tell(connection, now, claim.study_instance_uid, "result superseded", detail)
+    what = "notice" if all(row.position == NOTICE for row in rows) else "result"
+    detail = f"{len({row.job_id for row in rows})} earlier {what} of {claim.model}"
+    tell(connection, now, claim.study_instance_uid, f"{what} superseded", detail)
     for destination in park_superseded(connection, now, older):
         told = f"{destination}: a newer result takes its place"
         tell(connection, now, claim.study_instance_uid, "delivery parked", told)
