@@ -8,6 +8,7 @@ from pydicom import Dataset
 
 from inference.results.concepts import NOT_ANALYSED, OF_INTEREST
 from inference.results.examined import Source
+from inference.results.headers import NOT_RUN
 from inference.results.region_rules import frame_is_known, outline_faults
 from inference.results.report_rules import standing_faults
 from inference.results.tree import children, evidence_faults, groups, items, name
@@ -71,6 +72,8 @@ def summary_faults(dataset: Dataset) -> Iterator[str]:
 
 def notice_faults(dataset: Dataset) -> Iterator[str]:
     """Say what is wrong with a notice: it must not look like a report."""
+    if not str(dataset.get("SeriesDescription", "")).endswith(NOT_RUN):
+        yield "Series Description does not say that nothing ran"
     if dataset.get("Modality") != "SR":
         return
     yield from standing_faults(dataset)

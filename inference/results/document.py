@@ -41,6 +41,8 @@ class Document:
         The items below the root.
     evidence
         The instances that it stands on, all of the study.
+    description
+        Series Description (0008,103E); None for that of a result.
     """
 
     kind: Kind
@@ -49,6 +51,7 @@ class Document:
     template: str | None
     children: tuple[Item, ...]
     evidence: Sequence[Dataset]
+    description: str | None = None
 
 
 def written(
@@ -78,6 +81,8 @@ def written(
     else:
         _say_standing(dataset, request.predecessors)
     dress(dataset, source, card, request, document.kind, schemes=_schemes(document))
+    if document.description is not None:
+        dataset.SeriesDescription = document.description
     tree = sequence_of(document.children)
     return finished(document.kind, dataset, uid_root=request.uid_root, tail=tree)
 

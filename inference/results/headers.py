@@ -23,6 +23,8 @@ from inference.results.objects import SERIES_OFFSET, Kind, ResultRequest
 from inference.uids import derived_uid
 
 CHARACTER_SET_TAG = 0x00080005
+NOT_RUN = "did not run"
+"""How the Series Description of a notice ends."""
 _ONE_TEXT = frozenset({"ST", "LT", "UT"})
 _STRINGS = frozenset(
     {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UC", "UI"} | _ONE_TEXT
@@ -132,6 +134,12 @@ def series_uid(header: Dataset, card: Card, kind: Kind, request: ResultRequest) 
 def series_description(card: Card, kind: Kind, revision: int) -> str:
     """Return the Series Description (LO, 64 characters): who answered, what it is, and that nobody looked."""
     end = f" {kind} (unreviewed)" + (f" rev {revision}" if revision else "")
+    return f"AI {card.short_name} {card.version}"[: 64 - len(end)] + end
+
+
+def notice_description(card: Card) -> str:
+    """Return the Series Description of a notice: lists of series show it beside those of results."""
+    end = f" {NOT_RUN}"
     return f"AI {card.short_name} {card.version}"[: 64 - len(end)] + end
 
 

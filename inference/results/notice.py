@@ -23,7 +23,14 @@ from inference.results.concepts import (
 )
 from inference.results.content import Relation
 from inference.results.document import ENHANCED_SR, Document, written
-from inference.results.headers import copy_body_part, dress, identity, series_number, series_uid
+from inference.results.headers import (
+    copy_body_part,
+    dress,
+    identity,
+    notice_description,
+    series_number,
+    series_uid,
+)
 from inference.results.objects import Kind, ResultObject, ResultRequest
 from inference.results.part10 import finished, unnamed
 from inference.results.pdf import wrapped
@@ -47,10 +54,13 @@ class Why:
         Reason code of the node (``GAP``).
     detail
         The same for people, as the end of a sentence, free of patient data.
+    delayed
+        The analysis goes on, and only its time is over.
     """
 
     reason: str
     detail: str
+    delayed: bool = False
 
 
 def notice(
@@ -83,15 +93,21 @@ def notice(
             *(content.sentence(COMMENT, words) for words in sentences(card, why)),
         ),
         evidence=headers,
+        description=notice_description(card),
     )
     return written(document, headers[0], card, request)
 
 
 def sentences(card: Card, why: Why) -> tuple[str, ...]:
     """Return the notice in words."""
+    found = (
+        "There is no result yet, so nothing can be concluded. One that comes takes the place of this notice."
+        if why.delayed
+        else "Nothing was looked for, so nothing can be concluded."
+    )
     return (
         f"AI did not run, because {why.detail} ({why.reason}).",
-        f"Model: {card.name} {card.version}. Nothing was looked for, so nothing can be concluded.",
+        f"Model: {card.name} {card.version}. {found}",
     )
 
 
@@ -118,6 +134,7 @@ def _picture(
     dataset.PixelData = _drawn(card, why)
     dataset["PixelData"].VR = "OB"
     dress(dataset, identity(header), card, request, Kind.SC)
+    dataset.SeriesDescription = notice_description(card)
     return finished(Kind.SC, dataset, uid_root=request.uid_root)
 
 

@@ -32,6 +32,10 @@ class Missed(StrEnum):
     CANCELED = "ANALYSIS-CANCELED"
 
 
+PENDING = (Missed.CONTEXT, Missed.QUEUED, Missed.RUNNING)
+"""Reasons with which a job goes on."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
     """A study that a rule expects to be analysed.

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+_NOTICE, _DELAY = "notice:", "delay:"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
@@ -34,3 +36,19 @@ class EarlierReport:
     sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str
+
+
+def notice_form(profile: str, *, delayed: bool = False) -> str:
+    """Return the name of the form in which a notice is made by a profile; no profile has such a name.
+
+    Parameters
+    ----------
+    delayed
+        The notice of a job that is late, and may still be done: of one job there may be both.
+    """
+    return f"{_DELAY if delayed else _NOTICE}{profile}"
+
+
+def is_notice(form: str) -> bool:
+    """Whether what was made in a form is a notice, and no result."""
+    return form.startswith((_NOTICE, _DELAY))

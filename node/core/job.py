@@ -309,7 +309,10 @@ class Unnoticed:
         The job, under no Transaction UID.
     reason
         Reason code.
+    delayed
+        It goes on: only the time is over in which a result was expected.
     """
 
     job: Claim
     reason: str
+    delayed: bool = False

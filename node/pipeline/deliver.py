@@ -8,6 +8,7 @@ from integrations.context import Record
 from integrations.destination import READ_BACK, Destination, Receipt
 from integrations.errors import Refused, SyntaxRefused
 from integrations.report import Instance, Report
+from node.core.form import is_notice
 from node.core.job import DeliveryClaim, DeliveryState, InstanceState, ResultInstance
 from node.core.lane import Backoff
 from node.core.ports import Deliveries, Files, Hold
@@ -44,7 +45,9 @@ class OtherForms:
 
     def instead(self, claim: DeliveryClaim) -> str | None:
         """Return the form that is wanted before the claimed one is tried; None when that one may be."""
-        return None if claim.profile in self.names or _begun(claim) else self.names[0]
+        if claim.profile in self.names or is_notice(claim.profile) or _begun(claim):
+            return None
+        return self.names[0]
 
     def after(self, claim: DeliveryClaim) -> str | None:
         """Return the form that is tried when the claimed one was refused; None when there is none left."""
@@ -178,14 +181,15 @@ def _bring(
 def _require_wanted(claim: DeliveryClaim, outlet: Outlet) -> None:
     """Let a destination have what its criteria want, and what follows what it has.
 
-    Whoever was told that something is there is told as well when it is not any more.
+    Whoever was told that something is there is told as well when it is not any more. Of a notice the archive's
+    profile decides alone.
 
     Raises
     ------
     Refused
         The result is not for it (``NOT-ROUTED``).
     """
-    if not claim.follows and not _begun(claim):
+    if not (claim.follows or is_notice(claim.profile) or _begun(claim)):
         why = unwanted(from_record(claim.report), outlet.takes)
         if why:
             raise Refused(NOT_ROUTED, why)

@@ -11,6 +11,7 @@ from inference.results.gate import check_notice
 from inference.results.notice import Why, notice, sentences
 from inference.results.profile import Notice
 from node.clock import Clock, at
+from node.core.form import notice_form
 from node.core.identifiers import new_uid
 from node.core.job import Claim, ResultSet, Unnoticed
 from node.core.ports import Files, Notices
@@ -43,6 +44,11 @@ WORDS: Mapping[str, str] = {
     "MODEL-FAILED": "the model failed",
     "RESULT-REFUSED-BY-GATE": "its result was not fit to be shown",
     "WORKERS-LOST": "the analysis did not come to its end",
+    "MODEL-SERVER-UNAVAILABLE": "the server that runs the model did not answer",
+    "OUT-OF-RESOURCES": "its result could not be stored",
+    "CONTEXT-PENDING": "the patient's record had not answered when the result was due",
+    "NO-WORKER-FREE": "its turn had not come when the result was due",
+    "STILL-RUNNING": "the analysis had not come to its end when the result was due",
 }
 """Why a series was not analysed, as the end of a sentence for whoever reads its images.
 
@@ -71,7 +77,7 @@ class Notifier:
 
 
 def notify(due: Sequence[Unnoticed], notifier: Notifier, apart: Apart) -> None:
-    """Tell of jobs that ended without a result.
+    """Tell of jobs that ended without a result, or have none when one was expected.
 
     Parameters
     ----------
@@ -112,13 +118,13 @@ def _notify(due: Unnoticed, notifier: Notifier) -> None:
 
 def _takers(job: Claim, workshop: Workshop) -> dict[str, tuple[str, ...]]:
     """Return which archives are told in which form; a record is not: it has no place for what was not found."""
-    archives = [name for name in job.destinations if name in workshop.wishes]
-    forms = workshop.by_profile(archives) if archives else {}
-    return {
-        profile: names
-        for profile, names in forms.items()
-        if workshop.profiles[profile].notice is not Notice.NONE
-    }
+    forms: dict[str, tuple[str, ...]] = {}
+    for name in job.destinations:
+        wish = workshop.wishes.get(name)
+        # its own profile: which form of a result it took instead says nothing of notices
+        if wish is not None and workshop.profiles[wish.names[0]].notice is not Notice.NONE:
+            forms[wish.names[0]] = (*forms.get(wish.names[0], ()), name)
+    return forms
 
 
 def _made(
@@ -142,11 +148,15 @@ def _made(
     if card is None or card.version != job.version:
         raise CardInvalid(f"{job.model} {job.version} is not among the installed models")
     headers = _headers(job, notifier.files)
-    why = Why(reason=due.reason, detail=WORDS.get(due.reason, SOMETHING))
+    detail = WORDS.get(due.reason, SOMETHING)
+    why = Why(reason=due.reason, detail=detail, delayed=due.delayed)
     created = at(notifier.clock.now())
     made = []
     for profile, names in takers.items():
-        request = workshop.request(job, profile, created)
+        form = notice_form(profile, delayed=due.delayed)
+        numbered = workshop.request(job, form, created)
+        # a job has a series of its own: two jobs of one question may both end without a result
+        request = replace(numbered, form=f"{form} {job.job_id}")
         item = notice(headers, card, request, workshop.profiles[profile], why)
         if item is not None:
             check_notice(item, headers)
@@ -155,7 +165,7 @@ def _made(
             made.append(
                 ResultSet(
                     result_set_id=told.result_set_uid,
-                    profile=profile,
+                    profile=form,
                     instances=(kept_object(item, notifier.files, folder),),
                     report=as_record(replace(told, conclusion=words)),
                     picture=None,

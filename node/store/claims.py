@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, Update, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Update, func, select, update
 
 from node.core.form import EarlierReport
 from node.core.job import Claim, JobState, ResultInstance, ResultState, move
@@ -14,6 +14,8 @@ from node.store.orders import DETAIL
 JOB = schema.job
 REPORT = "SR"
 """Kind of the object that names its predecessors."""
+NOTICE = -1
+"""Position of a set that is a notice: it is no form of a result."""
 
 
 def same_question(row: Row[Any] | Claim) -> Any:
@@ -24,6 +26,11 @@ def same_question(row: Row[Any] | Claim) -> Any:
         & (table.c.series_instance_uid == row.series_instance_uid)
         & (table.c.model == row.model)
     )
+
+
+def answers() -> ColumnElement[bool]:
+    """Return the condition that a result set holds a result, and is no notice that there is none."""
+    return schema.result_set.c.position > NOTICE
 
 
 def instance_of(row: Row[Any]) -> ResultInstance:
@@ -61,7 +68,7 @@ def claim_of(connection: Connection, row: Row[Any], transaction_uid: str, attemp
         by_input.setdefault(name, []).append(path)
     earlier = connection.execute(
         select(func.count(schema.result_set.c.job_id.distinct())).where(
-            same_question(row), schema.result_set.c.job_id != row.job_id
+            same_question(row), answers(), schema.result_set.c.job_id != row.job_id
         )
     ).scalar_one()
     return Claim(
@@ -91,10 +98,9 @@ def _earlier(connection: Connection, row: Row[Any]) -> tuple[EarlierReport, ...]
     rows = connection.execute(
         select(instance, result.c.profile)
         .join(result, result.c.result_set_id == instance.c.result_set_id)
-        .join(JOB, JOB.c.job_id == result.c.job_id)
         .where(
             same_question(row),
-            JOB.c.state == JobState.COMPLETED,  # nothing of a notice is carried on
+            answers(),  # nothing of a notice is carried on
             result.c.state == ResultState.CURRENT,
             result.c.job_id != row.job_id,
             instance.c.kind == REPORT,
@@ -139,7 +145,7 @@ def end(
     reason: str | None = None,
     detail: str | None = None,
 ) -> None:
-    """End a job that is held under a claim.
+    """End a job that is held under a claim; that it was late was told before, how it ended was not.
 
     Raises
     ------
@@ -148,4 +154,4 @@ def end(
     """
     values = {"state": move(JobState.IN_PROGRESS, state), "reason": reason}
     ended = {"detail": detail and detail[:DETAIL], "ended_at": now, "lease_until": None}
-    held(connection, claim, update(JOB).values(**values, **ended))
+    held(connection, claim, update(JOB).values(noticed_at=None, **values, **ended))

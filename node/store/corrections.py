@@ -9,6 +9,7 @@ from node.core.identifiers import job_id
 from node.core.job import DeliveryState, JobRequest, ResultState
 from node.core.study import Received, SeriesState
 from node.store import schema
+from node.store.claims import answers
 from node.store.events import tell
 from node.store.overtaken import OVERTAKEN
 from node.store.recall import recall, recalled
@@ -124,6 +125,7 @@ def _delivered(connection: Connection, request: JobRequest) -> set[str]:
             result.c.series_instance_uid == request.series_instance_uid,
             result.c.model == request.model,
             result.c.state != ResultState.RETRACTED,
+            answers(),
         )
     ).all()
     names: set[str] = set()

@@ -141,6 +141,8 @@ WORDS = {
 def ask_identity(connection: Connection, now: float, job_id: str, *, archive: bool) -> None:
     """Owe a check of a job's identity, in the caller's transaction that makes its deliveries.
 
+    One that was made for a notice is made anew for the result.
+
     Parameters
     ----------
     archive
@@ -153,7 +155,12 @@ def ask_identity(connection: Connection, now: float, job_id: str, *, archive: bo
         values |= {"state": CheckState.NOT_VERIFIED, "reason": NO_ARCHIVE, "ended_at": now}
         words = f"{NO_ARCHIVE}: the source names none"
         tell(connection, now, _study(connection, job_id), WORDS[CheckState.NOT_VERIFIED], words)
-    connection.execute(upsert(CHECK).values(values).on_conflict_do_nothing())
+    anew = {"reason": None, "detail": None, "ended_at": None, **values}
+    connection.execute(
+        upsert(CHECK)
+        .values(values)
+        .on_conflict_do_update(index_elements=[CHECK.c.job_id], set_=anew)
+    )
 
 
 def ask_again(connection: Connection, now: float, job_id: str) -> None:

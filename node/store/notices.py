@@ -1,19 +1,21 @@
-"""Jobs that ended without a result: who is told of them, once."""
+"""Jobs without a result, ended or late: who is told of them, once."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, or_, select, update
 
+from node.core.expectation import PENDING
 from node.core.job import Claim, JobState, ResultSet, ResultState, Unnoticed
 from node.store import schema
-from node.store.claims import claim_of
+from node.store.claims import answers, claim_of
 from node.store.database import Database
 from node.store.events import tell
 from node.store.identities import ask_identity
 from node.store.overtaken import OVERTAKEN
 from node.store.results import insert_result, owe_delivery, supersede
 
-JOB = schema.job
+JOB, EXPECTATION = schema.job, schema.expectation
 SOON_S = 86_400.0
 """Who is told for the first time of what happened longer ago would look for what is long over."""
 MOST = 20
@@ -55,15 +57,13 @@ class NoticeStore:
             rows = connection.execute(
                 select(JOB).where(_untold(now)).order_by(JOB.c.ended_at).limit(MOST)
             ).all()
-            return [
-                Unnoticed(job=claim_of(connection, row, "", row.attempts), reason=row.reason)
-                for row in rows
-            ]
+            return [_unnoticed(connection, row) for row in rows]
 
     def tell(self, job: Claim, notices: Sequence[ResultSet], remark: str | None = None) -> bool:
         """Keep the notices of a job and owe them to their destinations, in one transaction.
 
-        A notice takes the place of an earlier one, and a result that comes later takes the place of both.
+        A notice takes the place of an earlier one, and a result that comes later takes the place of both. A job
+        that was late is told of again when it ends without a result.
 
         Raises
         ------
@@ -73,7 +73,8 @@ class NoticeStore:
         with self._database.transaction() as (connection, now):
             mine = (JOB.c.job_id == job.job_id) & _untold(now)
             needless = connection.execute(select(JOB.c.job_id).where(mine, _needs_none())).first()
-            changed = connection.execute(update(JOB).where(mine).values(noticed_at=now)).rowcount
+            told = update(JOB).where(mine).values(noticed_at=now)
+            changed = connection.execute(told).rowcount
             if not changed or needless is not None:
                 return False
             if remark is not None:
@@ -94,17 +95,42 @@ def _owe(connection: Connection, now: float, job: Claim, notices: Sequence[Resul
     tell(connection, now, job.study_instance_uid, "notice stored", f"{job.model}: for {names}")
 
 
-def _untold(now: float) -> ColumnElement[bool]:
-    return (
-        (JOB.c.state == JobState.CANCELED)
-        & JOB.c.noticed_at.is_(None)
-        & (JOB.c.ended_at > now - SOON_S)
+def _unnoticed(connection: Connection, row: Row[Any]) -> Unnoticed:
+    job = claim_of(connection, row, "", row.attempts)
+    if row.state == JobState.CANCELED:
+        return Unnoticed(job=job, reason=row.reason)
+    if row.state == JobState.SCHEDULED and row.reason:  # it was given back for that
+        return Unnoticed(job=job, reason=row.reason, delayed=True)
+    missed = select(EXPECTATION.c.reason).where(
+        EXPECTATION.c.study_instance_uid == row.study_instance_uid,
+        EXPECTATION.c.model == row.model,
+        EXPECTATION.c.reason.in_(PENDING),
     )
+    last = missed.order_by(EXPECTATION.c.judged_at.desc()).limit(1)
+    return Unnoticed(job=job, reason=connection.execute(last).scalar_one(), delayed=True)
+
+
+def _untold(now: float) -> ColumnElement[bool]:
+    since = now - SOON_S
+    missed = (
+        select(EXPECTATION.c.rule)
+        .where(
+            EXPECTATION.c.study_instance_uid == JOB.c.study_instance_uid,
+            EXPECTATION.c.model == JOB.c.model,
+            EXPECTATION.c.reason.in_(PENDING),
+            EXPECTATION.c.judged_at > JOB.c.created_at,  # not of a job before it
+            EXPECTATION.c.judged_at > since,
+        )
+        .exists()
+    )
+    ended = (JOB.c.state == JobState.CANCELED) & (JOB.c.ended_at > since)
+    late = JOB.c.state.in_((JobState.SCHEDULED, JobState.IN_PROGRESS)) & missed
+    return JOB.c.noticed_at.is_(None) & (ended | late)
 
 
 def _needs_none() -> ColumnElement[bool]:
     """Whether something newer asks the same question, or a result of it stands."""
-    newer, result, of = JOB.alias(), schema.result_set, JOB.alias()
+    newer, result = JOB.alias(), schema.result_set
     asked_again = (
         select(newer.c.job_id)
         .where(
@@ -118,13 +144,12 @@ def _needs_none() -> ColumnElement[bool]:
     )
     answered = (
         select(result.c.result_set_id)
-        .join(of, of.c.job_id == result.c.job_id)
         .where(
+            answers(),
             result.c.study_instance_uid == JOB.c.study_instance_uid,
             result.c.series_instance_uid == JOB.c.series_instance_uid,
             result.c.model == JOB.c.model,
             result.c.state == ResultState.CURRENT,
-            of.c.state == JobState.COMPLETED,
         )
         .exists()
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from node.core.form import is_notice
 from node.core.job import (
     Claim,
     DeliveryState,
@@ -13,7 +14,7 @@ from node.core.job import (
     move,
 )
 from node.store import schema
-from node.store.claims import same_question
+from node.store.claims import NOTICE, answers, same_question
 from node.store.deliveries import park_superseded
 from node.store.events import tell
 from node.store.outbox import DELIVER, put
@@ -23,7 +24,7 @@ def supersede(connection: Connection, now: float, claim: Claim) -> None:
     """Let the result of a claim take the place of the one that was current."""
     table = schema.result_set
     rows = connection.execute(
-        select(table.c.result_set_id, table.c.job_id).where(
+        select(table.c.result_set_id, table.c.job_id, table.c.position).where(
             same_question(claim), table.c.state == ResultState.CURRENT
         )
     ).all()
@@ -32,8 +33,9 @@ def supersede(connection: Connection, now: float, claim: Claim) -> None:
     older = [row.result_set_id for row in rows]
     state = move(ResultState.CURRENT, ResultState.SUPERSEDED)
     connection.execute(update(table).where(table.c.result_set_id.in_(older)).values(state=state))
-    detail = f"{len({row.job_id for row in rows})} earlier result of {claim.model}"
-    tell(connection, now, claim.study_instance_uid, "result superseded", detail)
+    what = "notice" if all(row.position == NOTICE for row in rows) else "result"
+    detail = f"{len({row.job_id for row in rows})} earlier {what} of {claim.model}"
+    tell(connection, now, claim.study_instance_uid, f"{what} superseded", detail)
     for destination in park_superseded(connection, now, older):
         told = f"{destination}: a newer result takes its place"
         tell(connection, now, claim.study_instance_uid, "delivery parked", told)
@@ -42,7 +44,8 @@ def supersede(connection: Connection, now: float, claim: Claim) -> None:
 def insert_result(connection: Connection, now: float, claim: Claim, result_set: ResultSet) -> None:
     """Write a result set behind the job's others, and its objects in the order in which they are delivered."""
     table = schema.result_set
-    before = select(func.count()).select_from(table).where(table.c.job_id == claim.job_id)
+    before = select(func.count()).where(table.c.job_id == claim.job_id, answers())
+    position = NOTICE if is_notice(result_set.profile) else connection.execute(before).scalar_one()
     connection.execute(
         insert(schema.result_set).values(
             result_set_id=result_set.result_set_id,
@@ -51,7 +54,7 @@ def insert_result(connection: Connection, now: float, claim: Claim, result_set: 
             series_instance_uid=claim.series_instance_uid,
             model=claim.model,
             profile=result_set.profile,
-            position=connection.execute(before).scalar_one(),
+            position=position,
             state=ResultState.CURRENT,
             report=dict(result_set.report),
             picture=result_set.picture,

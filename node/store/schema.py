@@ -171,8 +171,8 @@ result_set = Table(
     UniqueConstraint("job_id", "profile"),
     Index(None, "study_instance_uid"),
 )
-"""`position` counts the forms of one job's result; only the first has `picture` and `answer`. `reason` says why
-it was retracted.
+"""`position` counts the forms of one job's result; only the first has `picture` and `answer`; that of a
+notice is negative. `reason` says why it was retracted.
 """
 
 series_number = Table(

@@ -2,6 +2,7 @@
 
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
@@ -24,7 +25,7 @@ from tests.peers.orthanc import Orthanc
 pytestmark = [pytest.mark.peers, pytest.mark.slow]
 
 
-def plan(archive: Orthanc) -> Plan:
+def plan(archive: Orthanc, **rule: Any) -> Plan:
     return Plan(
         peers=[
             peer_source(results_to=["pacs"], quiet_short_s=0.5, quiet_long_s=2.0),
@@ -38,7 +39,7 @@ def plan(archive: Orthanc) -> Plan:
             ),
         ],
         profiles=[{"name": "told", "notice": "SR"}],
-        rules=[{"name": "balls", "model": "threshold-brain"}],
+        rules=[{"name": "balls", "model": "threshold-brain", **rule}],
         tables={"inference": {"models": str(SMALL_MODELS), "server": "in-process"}},
     )
 
@@ -93,3 +94,30 @@ def test_the_archive_says_why_until_the_result_is_there(tmp_path: Path, orthanc:
         assert "PredecessorDocumentsSequence" not in report
         ledger = site.cli("ledger")
         assert ledger.returncode == 0, ledger.stdout
+
+
+@pytest.mark.long
+def test_the_archive_says_that_a_result_is_late_until_it_is_there(
+    tmp_path: Path, orthanc: Orthanc
+) -> None:
+    study = small_study(tmp_path / "study", 972)
+    with running_site(tmp_path / "site", plan(orthanc, deadline_s=6.0)) as site:
+        site.close_gate()
+        with site.running(("listener",), ("keeper",), ANALYSE, DELIVER):
+            site.wait_listening()
+            assert storescu(study.folder, port=site.port).returncode == 0
+            site.wait(lambda: confirmed(site, 1), "the notice", 60)
+            (one,) = orthanc.instances(modality="SR")
+            assert one.series_description.endswith("did not run")
+            notice = dcmread(BytesIO(orthanc.file(one)))
+            assert "when the result was due (STILL-RUNNING)." in said(notice)
+            assert site.rows("select state from job") == [("IN PROGRESS",)]
+
+            site.open_gate()
+            site.wait_jobs("COMPLETED")
+            withdrawn = "select count(*) from withdrawal where state = 'WITHDRAWN'"
+            site.wait(lambda: site.rows(withdrawn) == [(1,)], "the notice to go", 60)
+        assert titles(orthanc) == {"Imaging Measurement Report"}
+        assert not any(" rev " in one.series_description for one in orthanc.instances())
+        assert "notice superseded" in site.explain(study.uid)
+        assert site.cli("ledger", "--verify").returncode == 0

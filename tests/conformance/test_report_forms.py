@@ -152,6 +152,7 @@ def test_a_notice_passes_the_validators(tmp_path: Path, form: Notice) -> None:
     assert validators.dcentvfy_errors([*result.series.paths, stored.path]) == []
     if form is Notice.SR:
         assert "AI did not run, because" in validators.dsrdump(stored.path)
+        assert validators.pixelmed_errors(stored.path, template=False) == []
 
 
 def test_another_reader_finds_the_page(tmp_path: Path) -> None:

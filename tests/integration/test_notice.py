@@ -69,6 +69,53 @@ def test_killed_at_any_commit_it_is_told_once(
     assert point > 5
 
 
+LATE = """
+    INSERT INTO expectation (study_instance_uid, rule, model, deadline_at, state, reason, judged_at)
+    SELECT study_instance_uid, 'heads', model, 0, 'MISSED', 'NO-WORKER-FREE', created_at + 1 FROM job
+"""
+
+
+@pytest.mark.long
+def test_killed_at_any_commit_a_late_job_is_told_of_once_and_its_result_takes_the_place(
+    tmp_path: Path, brain_card: Card, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point, killed, stood = 0, True, set()
+    with running_receiver(tmp_path / "archive") as archive:
+        while killed:
+            point += 1
+            archive.reset()
+            run = tmp_path / f"run{point}"
+            with node(run, brain_card, "pacs", archive.ae_title, archive.port) as one:
+                one.order(point)
+                one.store.write(LATE)
+                with monkeypatch.context() as patch:
+                    killer = Killer(patch, point, after=True)
+                    with suppress(Killed):
+                        told(one)
+                        one.deliver()
+                        one.analyse()
+                        one.deliver()
+                    killed = killer.left <= 0
+                told(one)
+                one.store.expire_leases()
+                one.analyse()
+                one.deliver()
+                one.confirm()
+                states = {row.profile: row.state for row in one.store.rows(schema.result_set)}
+                assert states == {"delay:generic-pacs": "SUPERSEDED", "generic-pacs": "CURRENT"}
+                arrived = [item.sop_instance_uid for item in archive.received]
+                assert len(arrived) == len(set(arrived))
+                delivered = one.delivered()
+                assert delivered["generic-pacs"] == "CONFIRMED"
+                taken_back = len(one.store.rows(schema.withdrawal))
+                assert taken_back == (delivered["delay:generic-pacs"] == "CONFIRMED")
+                assert len(arrived) == 2 + taken_back
+                assert one.differences() == []
+                stood.add(delivered["delay:generic-pacs"])
+    assert point > 10
+    assert stood == {"CONFIRMED", "PARKED"}
+
+
 def test_what_a_program_said_is_not_repeated(tmp_path: Path, brain_card: Card) -> None:
     with (
         running_receiver(tmp_path / "archive") as archive,

@@ -212,6 +212,8 @@ def hold_after(most: int, ended: threading.Event, near: socket.socket, far: sock
             far.sendall(chunk)
             read += len(chunk)
         ended.wait(3600)
+        for one in (near, far):  # closing alone wakes nobody who reads
+            one.shutdown(socket.SHUT_RDWR)
 
 
 def pipe(source: socket.socket, target: socket.socket) -> None:

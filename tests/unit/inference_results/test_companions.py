@@ -183,6 +183,7 @@ def test_a_notice_as_a_picture_has_it_in_its_pixels(everything: Result) -> None:
     assert first is not None
     assert other is not None
     check_notice(first, headers)
+    assert first.dataset.SeriesDescription == "AI BrainExtr 1.0.2 did not run"
     pixels = [dcmread(io.BytesIO(one.encoded)).pixel_array for one in (first, other)]
     assert pixels[0].shape == (320, 640, 3)
     assert (pixels[0] != pixels[1]).any()
@@ -327,6 +328,7 @@ NOTICE_RULES: list[tuple[str, Change]] = [
         "nothing was analysed",
         lambda d: setattr(d.ConceptNameCodeSequence[0], "CodeValue", "126000"),
     ),
+    ("that nothing ran", _set("SeriesDescription", "AI Brain 1.0.2 SR (unreviewed)")),
     ("UNVERIFIED", _set("VerificationFlag", "VERIFIED")),
     ("PatientID is not", _set("PatientID", "PHANTOM-2")),
     ("holds measurements", lambda d: setattr(d.ContentSequence[-1], "ValueType", "NUM")),

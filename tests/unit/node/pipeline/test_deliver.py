@@ -9,6 +9,7 @@ from integrations.context import Record
 from integrations.errors import IntegrationError, Refused, Unavailable
 from integrations.report import Report
 from integrations.testing import MemoryArchive, MemoryRecord, MemoryReports
+from node.core.form import notice_form
 from node.core.job import DeliveryClaim, DeliveryState, InstanceState
 from node.core.lane import Backoff
 from node.core.orders import Patient
@@ -186,6 +187,12 @@ def test_what_was_measured_may_decide(files: MemoryFiles) -> None:
 def test_whoever_has_the_former_result_is_told_the_newer_one(files: MemoryFiles) -> None:
     archive = MemoryArchive()
     run(owed(follows=True), files, archive, takes=only(Present="Cyst"))
+    assert archive.sent == [SEG, SR]
+
+
+def test_a_notice_is_brought_whatever_results_a_destination_takes(files: MemoryFiles) -> None:
+    deliveries, archive = owed(profile=notice_form("told")), MemoryArchive()
+    run(deliveries, files, archive, takes=only(Present="Cyst"))
     assert archive.sent == [SEG, SR]
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from inference.errors import AnswerUnreadable, CardInvalid, GateRefused
 from integrations.testing import MemoryArchive
+from node.core.form import notice_form
 from node.core.job import DeliveryClaim, DeliveryState, InstanceState
 from node.errors import LeaseLost
 from node.pipeline.deliver import OtherForms, Outlet, deliver_next
@@ -101,6 +102,16 @@ def test_a_form_that_is_not_the_destinations_is_not_even_tried(files: MemoryFile
     forms, archive = Forms(), MemoryArchive()
     run(files, archive, forms, "weasis")
     assert (forms.owed, archive.sent) == (["labelmap"], [])
+
+
+def test_a_notice_has_no_other_form(files: MemoryFiles) -> None:
+    """An answer of its job's model may be there by now: its result is not brought as if it were the notice."""
+    forms, archive = Forms(), MemoryArchive()
+    run(files, archive, forms, notice_form("labelmap"))
+    assert (forms.owed, len(archive.sent)) == ([], 2)
+    deliveries = run(files, MemoryArchive(takes=NOTHING), forms, notice_form("labelmap"))
+    assert deliveries.calls[-1][:3] == ("park", "delivery-1", "NO-PRESENTATION-CONTEXT")
+    assert forms.owed == []
 
 
 @pytest.mark.parametrize("profile", ["labelmap", "weasis"])
