@@ -23,6 +23,7 @@ from tests.unit.integrations.samples import IDENTITY, ISSUER, colin
 SYSTEM = "urn:oid:2.16.840.1.113883.19.5"
 AT = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
 CASES = int(os.environ.get("OVERREAD_CASES", "60"))
+pytestmark = pytest.mark.timeout(120 + CASES)
 KINDS = (
     "Patient", "Observation", "Condition", "Encounter", "ServiceRequest", "Consent",
     "MedicationRequest", "Procedure", "ImagingStudy", "Bundle", "OperationOutcome",
