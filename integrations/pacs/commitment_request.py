@@ -64,9 +64,11 @@ def request_commitment(
     context = build_context(StorageCommitmentPushModel)
     role = build_role(StorageCommitmentPushModel, scu_role=True, scp_role=False)
     reported = threading.Event()
+    hearing: list[threading.Thread] = []
 
     def hear(event: Any) -> Any:
         # pynetdicom calls it in a thread of its own, also while the response is awaited
+        hearing.append(threading.current_thread())
         answer = on_report(event)
         reported.set()
         return answer
@@ -87,6 +89,8 @@ def request_commitment(
         if status not in {0, _DUPLICATE_TRANSACTION_UID}:
             raise Refused(reason_code(status), f"{peer} refused to commit")
         reported.wait(linger_s)
+        for thread in hearing:  # our answer leaves before the association is released
+            thread.join(peer.dimse_timeout_s)
 
 
 def _information(asked: Asked) -> Dataset:

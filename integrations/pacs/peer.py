@@ -125,6 +125,7 @@ def associated(
     if not association.is_established:
         _explain(peer, association)
     _keep_answers(association)
+    keep_pauses(association)
     try:
         yield association
     except RuntimeError as lost:
@@ -211,6 +212,22 @@ def _keep_answers(association: Any) -> None:
     """
     take = association.dimse.get_msg
     association.dimse.get_msg = lambda block=False: take(block) if block else (None, None)
+
+
+def keep_pauses(association: Any) -> None:
+    """Let pynetdicom's own thread stay paused although a request of the peer's is answered meanwhile.
+
+    An N-EVENT-REPORT is served in a thread of its own, which says at its end that nobody pauses. Whoever wants
+    to release, or to send, at that moment waits for the pause without end.
+    """
+    serve = association._serve_request  # noqa: SLF001
+
+    def serve_beside_a_pause(message: Any, context_id: int) -> None:
+        serve(message, context_id)
+        if not association._reactor_checkpoint.is_set():  # noqa: SLF001
+            association._is_paused = True  # noqa: SLF001
+
+    association._serve_request = serve_beside_a_pause  # noqa: SLF001
 
 
 def _explain(peer: DicomPeer, association: Any) -> None:
