@@ -53,7 +53,7 @@ types: $(VENV)/.with-test ## mypy, strict
 contracts: $(VENV)/.with-test ## import-linter: who may import whom
 	$(BIN)/lint-imports
 
-bench-%: $(VENV)/.with-test ## A benchmark: bench-analysis, bench-context, bench-ingest, bench-ledger, bench-listener, bench-results, bench-way
+bench-%: $(VENV)/.with-test ## A benchmark: bench-analysis, bench-context, bench-delivery, bench-ingest, bench-ledger, bench-listener, bench-results, bench-way
 	$(BIN)/python -m tests.benchmarks.bench_$*
 
 kill-test: $(VENV)/.with-test ## Kill the listener 200 times under load, and a delivery at every transaction

@@ -23,7 +23,7 @@ from tests.peers.dcmtk import storescu
 from tests.peers.orthanc import Orthanc, running_orthanc
 from tests.peers.sekmet import Sekmet
 
-pytestmark = [pytest.mark.peers, pytest.mark.slow]
+pytestmark = [pytest.mark.peers, pytest.mark.slow, pytest.mark.long]
 
 QUALITY, PATIENT_SAFETY = "113001", "113037"
 

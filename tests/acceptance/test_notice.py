@@ -22,7 +22,7 @@ from tests.conformance import validators
 from tests.peers.dcmtk import storescu
 from tests.peers.orthanc import Orthanc
 
-pytestmark = [pytest.mark.peers, pytest.mark.slow]
+pytestmark = [pytest.mark.peers, pytest.mark.slow, pytest.mark.long]
 
 
 def plan(archive: Orthanc, **rule: Any) -> Plan:
@@ -96,7 +96,6 @@ def test_the_archive_says_why_until_the_result_is_there(tmp_path: Path, orthanc:
         assert ledger.returncode == 0, ledger.stdout
 
 
-@pytest.mark.long
 def test_the_archive_says_that_a_result_is_late_until_it_is_there(
     tmp_path: Path, orthanc: Orthanc
 ) -> None:

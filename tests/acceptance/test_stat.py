@@ -11,12 +11,12 @@ from tests.acceptance.studies import small_study
 from tests.peers.dcmtk import storescu
 from tests.peers.redis import redis
 
-pytestmark = [pytest.mark.slow, pytest.mark.peers]
+pytestmark = [pytest.mark.slow, pytest.mark.peers, pytest.mark.long]
 
 ROUTINE = 50
 
 
-@pytest.fixture(params=["folder", pytest.param("redis", marks=pytest.mark.long)])
+@pytest.fixture(params=["folder", "redis"])
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     with contextlib.ExitStack() as stack:
         queue = {"broker": stack.enter_context(redis(tmp_path))} if request.param == "redis" else {}
