@@ -13,7 +13,7 @@ from inference.answers import Names, classifications, detections, outputs, readi
 from inference.card import Card, Segment
 from inference.context import Context
 from inference.errors import ModelFailed, SeriesUnusable
-from inference.findings import Finding, Result, Saliency
+from inference.findings import Compared, Finding, Result, Saliency
 from inference.measurements import key_slice, volume
 from inference.postprocess import clean, map_onto_source, onto_source
 from inference.preprocess import Grid, grid_for, onto
@@ -36,7 +36,7 @@ def analyse(
     card: Card,
     inputs: Mapping[str, Series],
     context: Context,
-    prior: Result | None,
+    priors: Mapping[str, Series | str],
     *,
     server: ModelServer,
     uid_root: str = UUID_ROOT,
@@ -44,7 +44,9 @@ def analyse(
     """Run a model on the series of a study.
 
     The model is given each of the card's inputs as a tensor of the input's name, all of them on one grid:
-    the first input's, in the card's axes and voxel size.
+    the first input's, in the card's axes and voxel size. An earlier series to compare with has no place on it:
+    it comes on a grid of its own, in the same axes and voxel size, and where there is none the model is not
+    given its tensor.
 
     Parameters
     ----------
@@ -54,8 +56,8 @@ def analyse(
         One series for each input of the card, by its name. The mask lies on the first.
     context
         What is known of the patient; stands in the result.
-    prior
-        An earlier result of the same patient, for models that compare. None of today's does.
+    priors
+        For each of the card's priors its series, or the reason code why there is none.
     server
         Runs the networks.
     uid_root
@@ -77,6 +79,8 @@ def analyse(
     with clock.stage("preprocess"):
         source, grid = _grids(card, next(iter(volumes.values())))
         tensors = {name: onto(grid, one) for name, one in volumes.items()}
+        earlier, not_compared = _earlier(card, priors)
+        tensors |= {name: _alone(card, one) for name, (_, one) in earlier.items()}
     with clock.stage("server"):
         answer = server.infer(
             card.folder.name, tensors, _outputs(card, grid), timeout_s=card.timeout_s
@@ -101,6 +105,8 @@ def analyse(
         detections=detections(names, answer, grid, source),
         readings=readings(names, answer),
         saliency=None if saliency is None else _explaining(card, findings, saliency),
+        compared=tuple(_compared(name, of) for name, (of, _) in earlier.items()),
+        not_compared=not_compared,
     )
     with clock.stage("draw"):
         return replace(result, pictures=key_pictures(next(iter(volumes.values())), result))
@@ -117,6 +123,40 @@ def _in_order(card: Card, inputs: Mapping[str, Series]) -> dict[str, Series]:
             "MIXED-FRAME-OF-REFERENCE", "the inputs do not share one Frame of Reference UID"
         )
     return series
+
+
+def _earlier(
+    card: Card, priors: Mapping[str, Series | str]
+) -> tuple[dict[str, tuple[Series, Volume]], dict[str, str]]:
+    """Read what there is to compare with, and say why there is nothing else: no prior stops an analysis."""
+    found, missing = {}, {}
+    for wanted in card.priors:
+        series = priors.get(wanted.name, "PRIOR-NOT-ASKED")
+        if isinstance(series, str):
+            missing[wanted.name] = series
+            continue
+        try:
+            found[wanted.name] = (series, load_volume(series))
+        except SeriesUnusable as error:
+            missing[wanted.name] = error.reason
+    return found, missing
+
+
+def _alone(card: Card, volume: Volume) -> NDArray[np.float32]:
+    return onto(grid_for(card, volume), volume)
+
+
+def _compared(prior: str, series: Series) -> Compared:
+    head = series.headers[0]
+    day = str(head.get("StudyDate") or "")
+    return Compared(
+        prior=prior,
+        modality=str(head.Modality),
+        study_date=f"{day[:4]}-{day[4:6]}-{day[6:8]}" if len(day) == 8 else None,
+        study_instance_uid=str(head.StudyInstanceUID),
+        series_instance_uid=str(head.SeriesInstanceUID),
+        sop_classes={str(one.SOPInstanceUID): str(one.SOPClassUID) for one in series.headers},
+    )
 
 
 def _grids(card: Card, first: Volume) -> tuple[Grid, Grid]:

@@ -18,6 +18,9 @@ from inference.keywords import understood
 from inference.selection import Selection, SelectionInvalid
 from inference.wanted import Wanted
 
+LONGEST_AGO_DAYS = 36_500
+"""No patient was imaged earlier."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
@@ -32,6 +35,25 @@ class Input:
     """
 
     name: str
+    select: Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prior:
+    """A series of an earlier study of the same patient, with which the model compares.
+
+    Parameters
+    ----------
+    name
+        Name of the tensor; the model is not given it where there is no such study.
+    within_days
+        How many days before the study it may have been made.
+    select
+        Which series qualify.
+    """
+
+    name: str
+    within_days: int
     select: Selection
 
 
@@ -117,6 +139,8 @@ class Card:
         What the names in `context` mean, where they are not ``age`` or ``sex``.
     explains
         Labels of the segments that the model's output ``saliency`` explains; empty when it has none.
+    priors
+        Series of earlier studies that it compares with, where there are any.
     """
 
     folder: Path
@@ -143,6 +167,7 @@ class Card:
     interpreted_by: tuple[str, ...] = ()
     features: tuple[Wanted, ...] = ()
     explains: tuple[str, ...] = ()
+    priors: tuple[Prior, ...] = ()
 
     @property
     def key(self) -> str:
@@ -226,6 +251,7 @@ def _card(folder: Path, table: Mapping[str, Any]) -> Card:
         content_qualification=qualification,
         procedure_reported=code(model["procedure_reported"]),
         inputs=tuple(_input(item) for item in table["input"]),
+        priors=_priors(table),
         context=tuple(table.get("context", {}).get("wants", ())),
         interpreted_by=_interpreted_by(table.get("context", {})),
         features=wanted.features(table.get("context", {})),
@@ -281,10 +307,32 @@ def _explains(folder: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _input(table: Mapping[str, Any]) -> Input:
+    return Input(name=table["name"], select=_selection("input", table))
+
+
+def _priors(table: Mapping[str, Any]) -> tuple[Prior, ...]:
+    priors = tuple(map(_prior, table.get("prior", ())))
+    names = [one.name for one in priors] + [item["name"] for item in table["input"]]
+    if len(set(names)) < len(names):
+        raise ValueError("no two of a card's inputs and priors have one name")
+    return priors
+
+
+def _prior(table: Mapping[str, Any]) -> Prior:
+    days, select = table["within_days"], _selection("prior", table)
+    if isinstance(days, bool) or not isinstance(days, int) or not 0 < days <= LONGEST_AGO_DAYS:
+        raise ValueError(f"prior {table['name']}: within_days is a number of days, at least 1")
+    if "Modality" not in select.keys:
+        # an earlier study holds reports and results too, and an archive is searched by it
+        raise ValueError(f"prior {table['name']}: select must say which Modality it is of")
+    return Prior(name=table["name"], within_days=days, select=select)
+
+
+def _selection(what: str, table: Mapping[str, Any]) -> Selection:
     try:
-        return Input(name=table["name"], select=understood(table.get("select", {})))
+        return understood(table.get("select", {}))
     except SelectionInvalid as error:
-        where = f"input {table['name']}: select"
+        where = f"{what} {table['name']}: select"
         raise SelectionInvalid([f"{where}.{fault}" for fault in error.faults]) from error
 
 

@@ -1,7 +1,7 @@
 """What an analysis found, before it is written as DICOM or FHIR."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -235,6 +235,28 @@ class KeyPicture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """A series of an earlier study that the model was given.
+
+    Parameters
+    ----------
+    prior
+        Which of the card's priors it is.
+    study_date
+        Study Date (0008,0020), as ``2026-11-26``; None where the series names none.
+    sop_classes
+        SOP Class UID of each of its instances, by SOP Instance UID.
+    """
+
+    prior: str
+    modality: str
+    study_date: str | None
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_classes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """The answer of one analysis.
 
@@ -265,6 +287,10 @@ class Result:
         a value of each quantity.
     remarks
         What the quality gate has to say of the images, in sentences that name no patient.
+    compared
+        The earlier series that the model was given.
+    not_compared
+        Why there was none, as a reason code, for each of the card's priors that it was not given.
     """
 
     card: Card
@@ -280,3 +306,5 @@ class Result:
     detections: tuple[Detection, ...] = ()
     readings: tuple[Reading, ...] = ()
     remarks: tuple[str, ...] = ()
+    compared: tuple[Compared, ...] = ()
+    not_compared: Mapping[str, str] = field(default_factory=dict)

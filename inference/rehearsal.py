@@ -55,7 +55,7 @@ def rehearse(card: Card, equipment: Equipment) -> None:
         inputs = {one.name: series for one in card.inputs}
         # Coarser than the card asks for: interpolation is rehearsed, and quickly.
         coarse = replace(card, spacing_mm=_SPACING_MM)
-        result = analyse(coarse, inputs, Context(), None, server=_BrighterHalf())
+        result = analyse(coarse, inputs, Context(), {}, server=_BrighterHalf())
         objects = build(result, ResultRequest(equipment=equipment, created=_CREATED))
         gate.check(objects, result.series)
 

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from pydicom import dcmread
+
+from integrations.archive import require_plain
 from integrations.context import NOTHING_ELSE, Question, RecordContext
 from integrations.destination import Progress, Receipt
 from integrations.errors import IntegrationError, NotVerified, Refused, SyntaxRefused
@@ -17,7 +20,7 @@ from integrations.report import Instance, PatientIdentity, Report, UsedValue
 
 @dataclass(slots=True)
 class MemoryArchive:
-    """A `Destination` and `ArchiveIndex` that keeps bytes and counts what it was sent.
+    """A `Destination`, `ArchiveIndex` and `PatientIndex` that keeps bytes and counts what it was sent.
 
     Parameters
     ----------
@@ -37,6 +40,8 @@ class MemoryArchive:
     takes: frozenset[tuple[str, str]] | None = None
     studies: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """Attributes of the studies that it knows, by UID and keyword; a delivered report adds its study's."""
+    series: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """Attributes of its series, by UID and keyword; a delivered instance adds its own's modality."""
     stored: dict[str, bytes] = field(default_factory=dict)
     """The bytes that it has, by SOP Instance UID."""
     sent: list[str] = field(default_factory=list)
@@ -68,7 +73,45 @@ class MemoryArchive:
         if not self.answers:
             raise Refused("NO-QUERY", "the archive does not answer queries")
         told = self.studies.get(study_instance_uid)
-        return None if told is None else {key: told[key] for key in keywords if told.get(key)}
+        return None if told is None else _asked(told, keywords)
+
+    def studies_of(
+        self, patient_id: str, days: tuple[date, date], keywords: Sequence[str]
+    ) -> Sequence[Mapping[str, str]]:
+        """Say attributes of the studies under a Patient ID.
+
+        Raises
+        ------
+        Refused
+            It was told not to answer, or the number would match others too.
+        """
+        require_plain(patient_id)
+        if not self.answers:
+            raise Refused("NO-QUERY", "the archive does not answer queries")
+        first, last = (f"{day:%Y%m%d}" for day in days)
+        return [
+            {"StudyInstanceUID": uid} | _asked(told, keywords)
+            for uid, told in self.studies.items()
+            if told.get("PatientID") == patient_id and first <= told.get("StudyDate", "") <= last
+        ]
+
+    def series_of(
+        self, study_instance_uid: str, keywords: Sequence[str]
+    ) -> Sequence[Mapping[str, str]]:
+        """Say attributes of the series of a study.
+
+        Raises
+        ------
+        Refused
+            It was told not to answer.
+        """
+        if not self.answers:
+            raise Refused("NO-QUERY", "the archive does not answer queries")
+        return [
+            {"SeriesInstanceUID": series} | _asked(self.series[series], keywords)
+            for study, series in self._series
+            if study == study_instance_uid
+        ]
 
     def deliver(
         self,
@@ -104,6 +147,8 @@ class MemoryArchive:
             self.stored[uid] = one.path.read_bytes()
             self.studies.setdefault(study, _of_study(report))
             self._series.setdefault((study, one.series_instance_uid), set()).add(uid)
+            modality = str(dcmread(one.path, specific_tags=["Modality"]).get("Modality", ""))
+            self.series.setdefault(one.series_instance_uid, {"Modality": modality})
             progress(uid, "SENT")
         references = tuple(one.sop_instance_uid for one in instances)
         remark = None if self.answers else "not read back"
@@ -143,9 +188,14 @@ class MemoryArchive:
         return Receipt(references=references, confirmed=True, remark=remark)
 
 
+def _asked(told: Mapping[str, str], keywords: Sequence[str]) -> dict[str, str]:
+    return {key: told[key] for key in keywords if told.get(key)}
+
+
 def _of_study(report: Report) -> Mapping[str, str]:
-    patient = report.study.patient
+    patient, started = report.study.patient, report.study.started
     return {
+        "StudyDate": f"{started:%Y%m%d}" if started else "",
         "PatientID": patient.patient_id,
         "IssuerOfPatientID": patient.issuer_of_patient_id or "",
         "PatientName": patient.patient_name,

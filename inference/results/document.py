@@ -10,6 +10,7 @@ from pydicom import Dataset
 
 from inference.card import Card
 from inference.codes import Code
+from inference.findings import Compared
 from inference.results.concepts import coded
 from inference.results.content import Item, sequence_of
 from inference.results.headers import decoded, dress, identity, series_number, series_uid
@@ -41,6 +42,8 @@ class Document:
         The items below the root.
     evidence
         The instances that it stands on, all of the study.
+    pertinent
+        Series of other studies that it stands on too.
     description
         Series Description (0008,103E); None for that of a result.
     """
@@ -51,6 +54,7 @@ class Document:
     template: str | None
     children: tuple[Item, ...]
     evidence: Sequence[Dataset]
+    pertinent: Sequence[Compared] = ()
     description: str | None = None
 
 
@@ -73,6 +77,8 @@ def written(
     _entitle(dataset, document)
     if document.evidence:
         dataset.CurrentRequestedProcedureEvidenceSequence = [_evidence(document.evidence)]
+    if document.pertinent:
+        dataset.PertinentOtherEvidenceSequence = [_of_other(one) for one in document.pertinent]
     requests = _requests(header, source)
     if requests:
         dataset.ReferencedRequestSequence = requests
@@ -123,6 +129,11 @@ def _evidence(instances: Sequence[Dataset]) -> Dataset:
         reference = _reference(str(instance.SOPClassUID), str(instance.SOPInstanceUID))
         by_series.setdefault(str(instance.SeriesInstanceUID), []).append(reference)
     return _study(str(instances[0].StudyInstanceUID), by_series)
+
+
+def _of_other(one: Compared) -> Dataset:
+    references = [_reference(of, uid) for uid, of in one.sop_classes.items()]
+    return _study(one.study_instance_uid, {one.series_instance_uid: references})
 
 
 def _predecessor(one: Predecessor) -> Dataset:

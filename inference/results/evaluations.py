@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from inference.card import Card
 from inference.codes import Code
 from inference.context import AGE, SEX, Context, ContextValue
-from inference.findings import Result
+from inference.findings import Compared, Result
 from inference.results import content
 from inference.results.concepts import (
     ABSENT,
@@ -74,6 +74,8 @@ def remarks(result: Result, profile: Profile) -> list[str]:
         allowed = profile.laboratory_values and name in card.interpreted_by
         told.append(_used(value, tell=allowed and name not in _HEADER_FEATURES))
     told += [f"Context asked for and not used: {n}, {why}." for n, why in context.missing.items()]
+    told += [_earlier(one) for one in result.compared]
+    told += [f"Earlier study not compared: {n}, {why}." for n, why in result.not_compared.items()]
     return told
 
 
@@ -90,6 +92,11 @@ def _absent(result: Result) -> Iterator[Code]:
     yield from (finding.segment.type for finding in result.findings if not finding.present)
     found = {detection.target for detection in result.detections}
     yield from (target.type for target in result.card.targets if target not in found)
+
+
+def _earlier(one: Compared) -> str:
+    moment = "" if one.study_date is None else f" of {one.study_date}"
+    return f"Compared with an earlier {one.modality} series{moment}: {one.prior}."
 
 
 def _used(value: ContextValue, *, tell: bool) -> str:

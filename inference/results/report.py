@@ -75,6 +75,7 @@ def report(
         template="1500",
         children=_children(result, request, profile, shown),
         evidence=[*result.series.headers, *made],
+        pertinent=result.compared,
     )
     return written(document, result.series.headers[0], result.card, request)
 

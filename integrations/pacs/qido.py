@@ -1,12 +1,14 @@
 """What an archive holds, asked by QIDO-RS (PS3.18 10.6)."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 from pydicom.datadict import tag_for_keyword
 
+from integrations.archive import require_plain
 from integrations.errors import Refused
 from integrations.pacs.dicom_json import decoded, raw, values
 from integrations.pacs.dicomweb import Dicomweb
@@ -25,7 +27,7 @@ _SERIES_INSTANCE_UID = "0020000E"
 
 
 class QidoArchiveIndex:
-    """The `ArchiveIndex` of a peer with DICOMweb.
+    """The `ArchiveIndex` and `PatientIndex` of a peer with DICOMweb.
 
     The list is asked for page by page until one brings nothing new, whatever their size: archives cut answers
     short where they like, and a list that is cut would pass for a whole series.
@@ -79,21 +81,81 @@ class QidoArchiveIndex:
         Refused
             It does not answer this question, not in DICOM JSON, or in several ways.
         """
+        told = self._told("studies", {"StudyInstanceUID": study_instance_uid}, keywords)
+        ours = [one for uid, one in told if uid == study_instance_uid]
+        return only(ours, str(self._service))
+
+    def studies_of(
+        self, patient_id: str, days: tuple[date, date], keywords: Sequence[str]
+    ) -> Sequence[Mapping[str, str]]:
+        """Say attributes of the studies under a Patient ID; see `PatientIndex.studies_of`.
+
+        Raises
+        ------
+        Unavailable
+            The archive cannot be reached, or cannot answer now.
+        Refused
+            It does not answer this question, not in DICOM JSON, only in part; or ``PATIENT-ID-AMBIGUOUS``.
+        """
+        require_plain(patient_id)
+        between = f"{days[0]:%Y%m%d}-{days[1]:%Y%m%d}"
+        asked = {"PatientID": patient_id, "StudyDate": between, "limit": str(PAGE)}
+        return self._all("studies", asked, keywords, "StudyInstanceUID")
+
+    def series_of(
+        self, study_instance_uid: str, keywords: Sequence[str]
+    ) -> Sequence[Mapping[str, str]]:
+        """Say attributes of the series of a study; see `PatientIndex.series_of`.
+
+        Raises
+        ------
+        Unavailable
+            The archive cannot be reached, or cannot answer now.
+        Refused
+            It does not answer this question, not in DICOM JSON, or only in part.
+        """
+        where = f"studies/{quote(study_instance_uid, safe='')}/series"
+        return self._all(where, {"limit": str(PAGE)}, keywords, "SeriesInstanceUID")
+
+    def _all(
+        self, where: str, asked: Mapping[str, str], keywords: Sequence[str], key: str
+    ) -> list[dict[str, str]]:
+        """Return what one page says of each match: nobody has more studies, no study more series.
+
+        Raises
+        ------
+        Refused
+            It has, or gives only a part.
+        """
+        told = self._told(where, asked, keywords)
+        if len(told) >= PAGE:
+            raise Refused("DICOMWEB-CUT-SHORT", f"{self._service} gives only part of a list")
+        return [{**one, key: uid} for uid, one in told if uid]
+
+    def _told(
+        self, where: str, asked: Mapping[str, str], keywords: Sequence[str]
+    ) -> list[tuple[str | None, dict[str, str]]]:
+        """Return, of each match, the UID of its level and what is said under the keywords.
+
+        Raises
+        ------
+        Refused
+            The answer is not in DICOM JSON.
+        """
         tags = {keyword: f"{tag_for_keyword(keyword) or 0:08X}" for keyword in keywords}
-        query = httpx.QueryParams({
-            "StudyInstanceUID": study_instance_uid,
-            "includefield": ",".join(tags.values()),
-        })
-        answer = self._service.get(f"{self._service.base_url}/studies?{query}")
+        query = httpx.QueryParams({**asked, "includefield": ",".join(tags.values())})
+        answer = self._service.get(f"{self._service.base_url}/{where}?{query}")
         answers = [] if answer.status == 204 else decoded(answer.body)
         if answers is None:
             raise Refused("DICOMWEB-NOT-JSON", f"{self._service} did not answer in DICOM JSON")
-        told = [
-            {keyword: text for keyword, tag in tags.items() if (text := _text_of(one, tag))}
+        uid = _SERIES_INSTANCE_UID if where.endswith("series") else _STUDY_INSTANCE_UID
+        return [
+            (
+                next(values(one, uid), None),
+                {keyword: text for keyword, tag in tags.items() if (text := _text_of(one, tag))},
+            )
             for one in answers
-            if study_instance_uid in values(one, _STUDY_INSTANCE_UID)
         ]
-        return only(told, str(self._service))
 
     def _page(self, url: str, offset: int) -> tuple[list[Any], bool]:
         """Return the entries of one page, and whether the archive says or hints that it has more.

@@ -1,11 +1,13 @@
 """What an archive holds, asked by C-FIND (PS3.4 C.4.1)."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 
 from pydicom.dataset import Dataset
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as StudyRootFind
 
+from integrations.archive import require_plain
 from integrations.errors import Refused, Unavailable
 from integrations.pacs.peer import DicomPeer, associated, reason_code, status_of
 
@@ -14,10 +16,11 @@ _RESOURCES = 0xA700
 
 
 class DicomArchiveIndex:
-    """The `ArchiveIndex` of a peer with the Study Root query service.
+    """The `ArchiveIndex` and `PatientIndex` of a peer with the Study Root query service.
 
     For instances it is asked at IMAGE level with both unique keys above it (hierarchical search, PS3.4
-    C.4.1.2.1), and only for UIDs: then nothing of a patient crosses the wire.
+    C.4.1.2.1), and only for UIDs: then nothing of a patient crosses the wire. For a patient's studies it is
+    asked by Patient ID alone.
 
     Parameters
     ----------
@@ -57,17 +60,52 @@ class DicomArchiveIndex:
         Refused
             It has no query service, does not know us, fails the query, or answers in several ways.
         """
-        asked = Dataset()
-        asked.QueryRetrieveLevel = "STUDY"
+        asked = _question("STUDY", keywords)
         asked.StudyInstanceUID = study_instance_uid
-        for keyword in keywords:
-            setattr(asked, keyword, "")
         told = [
-            {keyword: text for keyword in keywords if (text := _text(one.get(keyword)))}
+            _told(one, keywords)
             for one in self._matches(asked)
             if one.get("StudyInstanceUID") == study_instance_uid
         ]
         return only(told, str(self._peer))
+
+    def studies_of(
+        self, patient_id: str, days: tuple[date, date], keywords: Sequence[str]
+    ) -> Sequence[Mapping[str, str]]:
+        """Say attributes of the studies under a Patient ID; see `PatientIndex.studies_of`.
+
+        Raises
+        ------
+        Unavailable
+            The archive cannot be reached, is out of resources, or broke off its answer.
+        Refused
+            It has no query service, does not know us, fails the query; or ``PATIENT-ID-AMBIGUOUS``.
+        """
+        require_plain(patient_id)
+        keywords = (*keywords, "StudyInstanceUID")
+        asked = _question("STUDY", keywords)
+        if not patient_id.isascii():
+            asked.SpecificCharacterSet = "ISO_IR 192"
+        asked.PatientID = patient_id
+        asked.StudyDate = f"{days[0]:%Y%m%d}-{days[1]:%Y%m%d}"
+        return [_told(one, keywords) for one in self._matches(asked) if "StudyInstanceUID" in one]
+
+    def series_of(
+        self, study_instance_uid: str, keywords: Sequence[str]
+    ) -> Sequence[Mapping[str, str]]:
+        """Say attributes of the series of a study; see `PatientIndex.series_of`.
+
+        Raises
+        ------
+        Unavailable
+            The archive cannot be reached, is out of resources, or broke off its answer.
+        Refused
+            It has no query service, does not know us, or fails the query.
+        """
+        keywords = (*keywords, "SeriesInstanceUID")
+        asked = _question("SERIES", keywords)
+        asked.StudyInstanceUID = study_instance_uid
+        return [_told(one, keywords) for one in self._matches(asked) if "SeriesInstanceUID" in one]
 
     def _matches(self, asked: Dataset) -> Iterator[Dataset]:
         with associated(self._peer, [build_context(StudyRootFind)]) as association:
@@ -85,12 +123,22 @@ class DicomArchiveIndex:
             raise Refused(reason_code(status), f"{self._peer} failed a query")
 
 
-def _identifier(study_instance_uid: str, series_instance_uid: str) -> Dataset:
+def _question(level: str, keywords: Sequence[str]) -> Dataset:
     asked = Dataset()
-    asked.QueryRetrieveLevel = "IMAGE"
+    asked.QueryRetrieveLevel = level
+    for keyword in keywords:
+        setattr(asked, keyword, "")
+    return asked
+
+
+def _told(answer: Dataset, keywords: Sequence[str]) -> dict[str, str]:
+    return {keyword: text for keyword in keywords if (text := _text(answer.get(keyword)))}
+
+
+def _identifier(study_instance_uid: str, series_instance_uid: str) -> Dataset:
+    asked = _question("IMAGE", ["SOPInstanceUID"])
     asked.StudyInstanceUID = study_instance_uid
     asked.SeriesInstanceUID = series_instance_uid
-    asked.SOPInstanceUID = ""
     return asked
 
 

@@ -31,7 +31,7 @@ def once(model: card.Card, server: TritonServer) -> dict[str, float]:
     began = time.perf_counter()
     series = read_series(sorted(STUDY.glob("*.dcm")))
     headers = time.perf_counter() - began
-    seconds = dict(analyse(model, {"volume": series}, Context(), None, server=server).seconds)
+    seconds = dict(analyse(model, {"volume": series}, Context(), {}, server=server).seconds)
     forward = seconds.pop("forward")
     stages = {"headers": headers, "server less forward": seconds.pop("server") - forward} | seconds
     return stages | {"total less forward": sum(stages.values()), "forward": forward}

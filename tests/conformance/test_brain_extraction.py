@@ -94,7 +94,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Answer]:
 
     def answer(write: Callable[[Path], list[Path]]) -> Answer:
         series = read_series(write(tmp_path_factory.mktemp(write.__name__)))
-        result = analyse(model, {"volume": series}, Context(), None, server=server)
+        result = analyse(model, {"volume": series}, Context(), {}, server=server)
         return Answer(dice(result), result.findings[0].measurements[0].value)
 
     return answer
@@ -144,7 +144,7 @@ def test_triton_and_this_process_give_the_same_mask(tmp_path: Path) -> None:
     with triton.serving(REPOSITORY, tmp_path) as process:
         there = TritonServer(process.url, shared_memory=True)
         masks = [
-            analyse(model, {"volume": series}, Context(), None, server=server).mask
+            analyse(model, {"volume": series}, Context(), {}, server=server).mask
             for server in (here, there)
         ]
     np.testing.assert_array_equal(masks[0], masks[1])

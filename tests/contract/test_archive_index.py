@@ -1,12 +1,14 @@
 """What every archive index promises, held on the double and on real archives alike."""
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from integrations.archive import ArchiveIndex
+from integrations.archive import ArchiveIndex, PatientIndex
 from integrations.destination import Destination
+from integrations.errors import Refused
 from integrations.pacs.dicomweb import Dicomweb
 from integrations.pacs.peer import DicomPeer
 from integrations.pacs.qido import QidoArchiveIndex
@@ -28,7 +30,7 @@ from tests.unit.integrations.samples import report, write_instances
         pytest.param("orthanc by QIDO-RS", marks=pytest.mark.peers),
     ]
 )
-def archive(request: pytest.FixtureRequest) -> tuple[Destination, ArchiveIndex]:
+def archive(request: pytest.FixtureRequest) -> tuple[Destination, object]:
     if request.param == "memory":
         double = MemoryArchive()
         return double, double
@@ -105,3 +107,52 @@ def test_says_whose_study_it_is_decoded(
 def test_an_unknown_study_is_nobodys(archive: tuple[Destination, ArchiveIndex]) -> None:
     _, index = archive
     assert index.attributes("2.25.404", KEYWORDS) is None
+
+
+def test_lists_the_studies_of_a_patient_within_days(
+    archive: tuple[Destination, PatientIndex], tmp_path: Path
+) -> None:
+    destination, index = archive
+    days = {31: date(2025, 1, 31), 32: date(2025, 2, 1), 33: date(2025, 3, 1), 34: date(2025, 2, 3)}
+    for number, day in days.items():
+        of = report(number)
+        patient = replace(of.study.patient, patient_id="PRIORS-1" if number < 34 else "PRIORS-11")
+        of = replace(of, study=replace(of.study, patient=patient, started=day))
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        instances = write_instances(folder, of, uids=(f"2.25.9{number}1", f"2.25.9{number}2"))
+        destination.deliver(of, instances, in_doubt=frozenset(), progress=_ignore)
+    between = (date(2025, 2, 1), date(2025, 2, 28))
+    (told,) = index.studies_of("PRIORS-1", between, ("PatientID", "StudyDate"))
+    assert told == {
+        "StudyInstanceUID": report(32).study.study_instance_uid,
+        "PatientID": "PRIORS-1",
+        "StudyDate": "20250201",
+    }
+    both = index.studies_of("PRIORS-1", (date(2025, 1, 31), date(2025, 2, 28)), ("StudyDate",))
+    assert sorted(one["StudyDate"] for one in both) == ["20250131", "20250201"]
+    assert list(index.studies_of("PRIORS-404", between, ("PatientID",))) == []
+
+
+@pytest.mark.parametrize("number", ["", " ", "PRIORS-*", "PRIORS-?", "PRIORS-1\\PRIORS-11"])
+def test_a_number_that_matches_others_is_not_asked_for(
+    archive: tuple[Destination, PatientIndex], number: str
+) -> None:
+    _, index = archive
+    with pytest.raises(Refused, match="PATIENT-ID-AMBIGUOUS"):
+        index.studies_of(number, (date(2025, 1, 1), date(2025, 1, 1)), ())
+
+
+def test_lists_the_series_of_a_study(
+    archive: tuple[Destination, PatientIndex], tmp_path: Path
+) -> None:
+    destination, index = archive
+    of = report(41)
+    instances = write_instances(tmp_path, of)
+    destination.deliver(of, instances, in_doubt=frozenset(), progress=_ignore)
+    told = index.series_of(of.study.study_instance_uid, ("Modality", "BodyPartExamined"))
+    assert {(one["SeriesInstanceUID"], one["Modality"]) for one in told} == {
+        (instances[0].series_instance_uid, "SEG"),
+        (instances[1].series_instance_uid, "SR"),
+    }
+    assert list(index.series_of("2.25.404", ("Modality",))) == []

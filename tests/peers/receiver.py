@@ -1,7 +1,7 @@
 """An archive that logs every C-STORE it gets, and fails on demand: what counts *exactly once*.
 
 It runs in the process of the tests, in pynetdicom's threads. Beside Storage it answers C-ECHO and C-FIND
-at IMAGE level (Study Root) from what it has stored.
+(Study Root) from what it has stored.
 """
 
 import contextlib
@@ -134,37 +134,38 @@ class Receiver:
             yield 0xA700, None
             return
         asked = event.identifier
-        if asked.QueryRetrieveLevel == "STUDY":
-            yield from self._of_study(asked)
-            return
+        seen: set[str] = set()
         for path in self.stored.values():
             held = dcmread(path, stop_before_pixels=True)
-            same = (held.StudyInstanceUID, held.SeriesInstanceUID) == (
-                asked.StudyInstanceUID,
-                asked.SeriesInstanceUID,
-            )
-            if same:
-                answer = Dataset()
-                answer.QueryRetrieveLevel = "IMAGE"
-                answer.StudyInstanceUID = held.StudyInstanceUID
-                answer.SeriesInstanceUID = held.SeriesInstanceUID
-                answer.SOPInstanceUID = held.SOPInstanceUID
-                yield PENDING, answer
+            key = _LEVELS[str(asked.QueryRetrieveLevel)]
+            if held[key].value not in seen and _matches(asked, held):
+                seen.add(held[key].value)
+                yield PENDING, self._answer(asked, held)
 
-    def _of_study(self, asked: Dataset) -> Iterator[tuple[int, Dataset | None]]:
-        for path in self.stored.values():
-            held = dcmread(path, stop_before_pixels=True)
-            if held.StudyInstanceUID == asked.StudyInstanceUID:
-                answer = Dataset()
-                answer.SpecificCharacterSet = held.get("SpecificCharacterSet", "ISO_IR 6")
-                answer.QueryRetrieveLevel = "STUDY"
-                for element in asked:
-                    if element.keyword and element.keyword in held:
-                        answer[element.tag] = held[element.tag]
-                for keyword, value in self.identity.items():
-                    setattr(answer, keyword, value)
-                yield PENDING, answer
-                return
+    def _answer(self, asked: Dataset, held: Dataset) -> Dataset:
+        answer = Dataset()
+        answer.SpecificCharacterSet = held.get("SpecificCharacterSet", "ISO_IR 6")
+        answer.QueryRetrieveLevel = asked.QueryRetrieveLevel
+        for element in asked:
+            if element.keyword and element.keyword in held:
+                answer[element.tag] = held[element.tag]
+        if asked.QueryRetrieveLevel == "STUDY":
+            for keyword, value in self.identity.items():
+                setattr(answer, keyword, value)
+        return answer
+
+
+_LEVELS = {"STUDY": "StudyInstanceUID", "SERIES": "SeriesInstanceUID", "IMAGE": "SOPInstanceUID"}
+
+
+def _matches(asked: Dataset, held: Dataset) -> bool:
+    """Match the keys that a query of ours has (PS3.4 C.2.2.2): UIDs, a number, a range of dates."""
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "PatientID"):
+        wanted = asked.get(keyword)
+        if wanted and wanted != held.get(keyword):
+            return False
+    first, _, last = str(asked.get("StudyDate") or "").partition("-")
+    return not first or first <= str(held.get("StudyDate", "")) <= last
 
 
 @contextlib.contextmanager

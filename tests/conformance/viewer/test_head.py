@@ -45,7 +45,7 @@ def result() -> Result:
     model = card.load(REPOSITORY / "brain-extraction")
     series = read_series(sorted((ROOT / "node" / "demo" / "head").glob("*.dcm")))
     server = InProcessServer(REPOSITORY)
-    return analyse(model, {"volume": series}, Context(), None, server=server)
+    return analyse(model, {"volume": series}, Context(), {}, server=server)
 
 
 def test_the_brain_is_drawn_over_the_head_and_told(

@@ -32,7 +32,7 @@ def ball(folder: Path, affine: NDArray[np.float64], **changes: Any) -> Series:
 
 def run(card: Card, series: Series, **options: Any) -> Result:
     server = options.pop("server", ThresholdServer())
-    return analyse(card, {"volume": series}, Context(), None, server=server, **options)
+    return analyse(card, {"volume": series}, Context(), {}, server=server, **options)
 
 
 @pytest.mark.parametrize(
@@ -127,10 +127,10 @@ def test_inputs_share_one_grid_and_must_share_one_frame_of_reference(
             return ThresholdServer.infer(self, model, inputs, *args, **options)
 
     inputs = {"other": second, "volume": first}
-    analyse(card, inputs, Context(), None, server=Listening())
+    analyse(card, inputs, Context(), {}, server=Listening())
     assert asked["volume"].shape == asked["other"].shape
     assert list(asked) == ["volume", "other"]
     stranger = ball(tmp_path / "stranger", phantoms.grid(), entropy="b")
     with pytest.raises(SeriesUnusable) as caught:
-        analyse(card, inputs | {"other": stranger}, Context(), None, server=Listening())
+        analyse(card, inputs | {"other": stranger}, Context(), {}, server=Listening())
     assert caught.value.reason == "MIXED-FRAME-OF-REFERENCE"

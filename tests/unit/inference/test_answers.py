@@ -67,7 +67,7 @@ def series(folder: Path, affine: NDArray[np.float64] | None = None) -> Series:
 
 
 def run(card: Card, of: Series, **given: Any) -> Result:
-    return analyse(card, {"volume": of}, Context(), None, server=Answers(given))
+    return analyse(card, {"volume": of}, Context(), {}, server=Answers(given))
 
 
 def test_only_what_the_card_declares_is_asked_for(
@@ -75,8 +75,8 @@ def test_only_what_the_card_declares_is_asked_for(
 ) -> None:
     of = series(tmp_path)
     plain, full = Answers(), Answers()
-    analyse(brain_card, {"volume": of}, Context(), None, server=plain)
-    result = analyse(everything, {"volume": of}, Context(), None, server=full)
+    analyse(brain_card, {"volume": of}, Context(), {}, server=plain)
+    result = analyse(everything, {"volume": of}, Context(), {}, server=full)
     assert plain.asked == ["mask", "forward_seconds"]
     assert full.asked == [SCORES, VALUES, BOXES, "forward_seconds"]
     assert result.mask.shape == SHAPE

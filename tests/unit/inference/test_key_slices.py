@@ -69,7 +69,7 @@ def head(
     voxels = np.where(bright, BRIGHT, DIM).astype(np.uint16)
     phantom = Phantom(voxels=voxels, affine=affine, header={**WINDOW, **header})
     series = read_series(phantoms.write(phantom, folder))
-    result = analyse(card, {"volume": series}, Context(), None, server=ThresholdServer())
+    result = analyse(card, {"volume": series}, Context(), {}, server=ThresholdServer())
     return load_volume(series), result
 
 

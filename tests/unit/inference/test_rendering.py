@@ -33,7 +33,7 @@ def head(folder: Path, card: Card, affine: NDArray[np.float64]) -> tuple[Volume,
     voxels = np.where(bright, 1000, 300).astype(np.uint16)
     series = read_series(phantoms.write(Phantom(voxels=voxels, affine=affine), folder))
     server = ThresholdServer()
-    result = analyse(card, {"volume": series}, Context(), None, server=server)
+    result = analyse(card, {"volume": series}, Context(), {}, server=server)
     return load_volume(series), result
 
 

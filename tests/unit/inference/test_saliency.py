@@ -59,7 +59,7 @@ def smooth(affine: NDArray[np.float64], folder: Path) -> Series:
 
 
 def run(card: Card, series: Series, server: ThresholdServer) -> Result:
-    return analyse(card, {"volume": series}, Context(), None, server=server)
+    return analyse(card, {"volume": series}, Context(), {}, server=server)
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,8 @@ def _write(folder: Path, of: Report, sop_class: str, uid: str) -> Instance:
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.PatientID = of.study.patient.patient_id
     dataset.PatientName = of.study.patient.patient_name
+    if of.study.started is not None:
+        dataset.StudyDate = f"{of.study.started:%Y%m%d}"
     path = folder / f"{uid}.dcm"
     dataset.save_as(path, enforce_file_format=True)
     return Instance(
