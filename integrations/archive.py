@@ -44,7 +44,7 @@ class PatientIndex(Protocol):
     def studies_of(
         self, patient_id: str, days: tuple[date, date], keywords: Sequence[str]
     ) -> Sequence[Mapping[str, str]]:
-        """Say attributes of the studies under a Patient ID, decoded, as `ArchiveIndex.attributes` does; in no order.
+        """Say attributes of the studies under a Patient ID, as `ArchiveIndex.attributes` does; in no order.
 
         Two patients of different issuers may have one number: whose each study is, is the caller's to compare.
 
@@ -69,7 +69,7 @@ class PatientIndex(Protocol):
     def series_of(
         self, study_instance_uid: str, keywords: Sequence[str]
     ) -> Sequence[Mapping[str, str]]:
-        """Say attributes of the series of a study, decoded, as `ArchiveIndex.attributes` does; in no order.
+        """Say attributes of the series of a study, as `ArchiveIndex.attributes` does; in no order.
 
         Parameters
         ----------

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from pydicom import dcmread
-
 from integrations.archive import require_plain
 from integrations.context import NOTHING_ELSE, Question, RecordContext
 from integrations.destination import Progress, Receipt
@@ -16,6 +14,9 @@ from integrations.errors import IntegrationError, NotVerified, Refused, SyntaxRe
 from integrations.lineage import report_uid
 from integrations.order import Order
 from integrations.report import Instance, PatientIdentity, Report, UsedValue
+
+
+_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 
 
 @dataclass(slots=True)
@@ -147,8 +148,7 @@ class MemoryArchive:
             self.stored[uid] = one.path.read_bytes()
             self.studies.setdefault(study, _of_study(report))
             self._series.setdefault((study, one.series_instance_uid), set()).add(uid)
-            modality = str(dcmread(one.path, specific_tags=["Modality"]).get("Modality", ""))
-            self.series.setdefault(one.series_instance_uid, {"Modality": modality})
+            self.series.setdefault(one.series_instance_uid, _of_series(one))
             progress(uid, "SENT")
         references = tuple(one.sop_instance_uid for one in instances)
         remark = None if self.answers else "not read back"
@@ -203,6 +203,10 @@ def _of_study(report: Report) -> Mapping[str, str]:
         "PatientSex": patient.sex or "",
         "AccessionNumber": report.study.accession_number or "",
     }
+
+
+def _of_series(instance: Instance) -> Mapping[str, str]:
+    return {"Modality": "SEG" if instance.sop_class_uid == _SEGMENTATION else "SR"}
 
 
 def _context(instance: Instance) -> tuple[str, str]:

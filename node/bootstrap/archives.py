@@ -10,8 +10,12 @@ from node.settings import Peer, Settings
 from node.telemetry import log
 
 if TYPE_CHECKING:
+    from node.core.job import Claim
     from node.core.study import Header
+    from node.pipeline.prepare import AwaitPriors
+    from node.pipeline.priors import Searcher
     from node.pipeline.retrieve import Archive
+    from node.pipeline.routes import Routes
     from node.store.database import Database
 
 Retrieve = Callable[[str, str, Sequence[str]], None]
@@ -36,16 +40,46 @@ def archives(settings: Settings, opened: "Database") -> "list[Archive]":
         peer = settings.peer_named(name)
         by = _by_get if peer.retrieve == "get" else _by_move
         retrieve, recover = by(settings, peer, opened)
+        index = archive_index(settings, peer)
         asked.append(
             Archive(
                 name=name,
                 sources=frozenset(sources),
-                index=archive_index(settings, peer),
+                index=index,
+                patients=index,
                 retrieve=_one_at_a_time(retrieve),
                 recover=recover,
             )
         )
     return asked
+
+
+def prior_searcher(settings: Settings, opened: "Database", routes: "Routes") -> "Searcher":
+    """Wire who looks for the earlier studies that models compare with."""
+    from node.bootstrap.feed import merged_to
+    from node.bootstrap.reach import source_of
+    from node.pipeline.priors import Searcher
+    from node.store.priors import PriorStore
+
+    return Searcher(
+        priors=PriorStore(opened),
+        cards=routes.cards,
+        source_of=source_of(settings),
+        merged_to=merged_to(settings, opened),
+    )
+
+
+def await_priors(settings: Settings, opened: "Database") -> "AwaitPriors":
+    """Return who lets a job wait for earlier studies: as long as its source's archive may take."""
+    from node.store.priors import PriorStore
+
+    priors = PriorStore(opened)
+
+    def wait(claim: "Claim", names: Sequence[str]) -> bool:
+        source = settings.peer_named(claim.peer)
+        return priors.want(claim, names, source.prior_wait_s if source.archive else None)
+
+    return wait
 
 
 def _one_at_a_time(retrieve: Retrieve) -> Retrieve:

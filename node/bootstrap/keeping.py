@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from node.bootstrap.archives import archives
+from node.bootstrap.archives import archives, await_priors, prior_searcher
 from node.bootstrap.confirming import confirmers
 from node.bootstrap.feed import merged_to
 from node.bootstrap.models import routes
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from node.pipeline.frames import FrameLook
     from node.pipeline.identify import Verifier
     from node.pipeline.merged import MergedTo
+    from node.pipeline.prepare import AwaitPriors
+    from node.pipeline.priors import Searcher
     from node.pipeline.retrieve import Archive, Evidences
     from node.pipeline.routes import Routes
     from node.pipeline.translate import Source
@@ -92,6 +94,8 @@ class Keeping:
     ordering: Ordering = field(default_factory=Ordering)
     verifier: "Verifier | None" = None
     notify: "Callable[[Apart], None] | None" = None
+    searcher: "Searcher | None" = None
+    await_priors: "AwaitPriors | None" = None
 
 
 def keeper(settings: Settings) -> Keeping:
@@ -115,12 +119,13 @@ def keeper(settings: Settings) -> Keeping:
     holder = f"{socket.gethostname()}:{os.getpid()}"
     intake = IntakeStore(opened, owner=holder)
     root = files(settings).root
+    routed = routes(settings)
     return Keeping(
         intake=intake,
         jobs=JobStore(opened, settings.queue.lease_s, reissued=_reissued(settings)),
         outbox=OutboxStore(opened, settings.queue.ring_again_s),
         lease=RoleLease(opened, "keeper", holder, lease_s=5.0),
-        routes=routes(settings),
+        routes=routed,
         quiet_of=lambda name: settings.peer_named(name).quiet,
         record_for=_record_for(settings),
         source_of=source_of(settings),
@@ -134,6 +139,8 @@ def keeper(settings: Settings) -> Keeping:
         verifier=_verifier(settings, opened),
         notify=notices(settings, opened),
         merged_to=merged_to(settings, opened),
+        searcher=prior_searcher(settings, opened, routed),
+        await_priors=await_priors(settings, opened),
         nights=_nights(settings, opened),
     )
 

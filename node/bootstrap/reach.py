@@ -10,12 +10,13 @@ from node.settings import Peer, Settings
 from node.settings.secrets import read_secret
 
 if TYPE_CHECKING:
-    from integrations.archive import ArchiveIndex
     from integrations.auth import Auth
     from integrations.context import Record
     from integrations.fhir.client import FhirClient
     from integrations.pacs.dicomweb import Dicomweb
     from integrations.pacs.peer import DicomPeer, Tls
+    from integrations.pacs.qido import QidoArchiveIndex
+    from integrations.pacs.query import DicomArchiveIndex
     from node.pipeline.translate import Source
     from node.settings import DicomwebTable
     from node.settings.secrets import TokenTable
@@ -115,7 +116,7 @@ def fhir_client(peer: Peer) -> "FhirClient":
     )
 
 
-def archive_index(settings: Settings, peer: Peer) -> "ArchiveIndex":
+def archive_index(settings: Settings, peer: Peer) -> "DicomArchiveIndex | QidoArchiveIndex":
     """Return what says what an archive holds: its DICOMweb service where it has one, else C-FIND.
 
     Raises

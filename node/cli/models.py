@@ -1,10 +1,11 @@
 """``overread models`` and ``overread analyse``: the models on their own, without a node."""
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -13,6 +14,10 @@ import inference.models
 from node.cli.app import Json, err, out
 from node.clock import SystemClock, at
 from node.core.pictures import OVERLAY, key_slice
+
+if TYPE_CHECKING:
+    from inference.card import Card
+    from inference.volume import Series
 
 REPOSITORY = Path(inference.models.__path__[0])
 Repository = Annotated[Path, typer.Option("--models", help="Triton model repository.")]
@@ -73,6 +78,10 @@ def analyse(
     folder: Annotated[Path, typer.Argument(help="Folder with the DICOM files of one series.")],
     to: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
     models: Repository = REPOSITORY,
+    prior: Annotated[
+        list[str] | None,
+        typer.Option(help="An earlier series to compare with, NAME=FOLDER by a prior of the card."),
+    ] = None,
 ) -> None:
     """Run a model on a folder, without a node: DICOM in, results and pictures out.
 
@@ -90,13 +99,30 @@ def analyse(
         raise typer.Exit(1)
     to.mkdir(parents=True, exist_ok=True)
     try:
-        _analyse(cards[model].folder, folder, to)
+        _analyse(cards[model].folder, folder, to, _priors(prior or (), cards[model]))
     except InferenceError as error:
         err.print(str(error), highlight=False)
         raise typer.Exit(1) from error
 
 
-def _analyse(model: Path, folder: Path, to: Path) -> None:
+def _priors(told: Sequence[str], card: "Card") -> "dict[str, Series | str]":
+    from inference.volume import read_series
+
+    names = {one.name for one in card.priors}
+    found: dict[str, Series | str] = {}
+    for one in told:
+        name, _, folder = one.partition("=")
+        if name not in names:
+            known = ", ".join(sorted(names)) or "none"
+            err.print(f"--prior {one}: the card has no prior {name}; it has: {known}")
+            raise typer.Exit(1)
+        found[name] = read_series(
+            path for path in sorted(Path(folder).rglob("*")) if path.is_file()
+        )
+    return found
+
+
+def _analyse(model: Path, folder: Path, to: Path, priors: "Mapping[str, Series | str]") -> None:
     from inference.analysis import analyse as run
     from inference.card import load
     from inference.context import Context
@@ -111,7 +137,7 @@ def _analyse(model: Path, folder: Path, to: Path) -> None:
     card = load(model)
     series = read_series(sorted(path for path in folder.rglob("*") if path.is_file()))
     inputs = {card.inputs[0].name: series}
-    result = run(card, inputs, Context(), None, server=InProcessServer(model.parent))
+    result = run(card, inputs, Context(), priors, server=InProcessServer(model.parent))
     created: datetime = at(SystemClock().now()).astimezone(UTC)
     equipment = Equipment(
         model_name="Overread",

@@ -186,6 +186,10 @@ class Claim:
     order
         What the study's order says (`placer_order_number`, `filler_order_number`, `urgency`, `reason`); empty
         when none is known.
+    priors
+        Paths of the earlier series that it compares with, by the name of the card's prior.
+    no_priors
+        Reason codes of those that it was not given.
     """
 
     job_id: str
@@ -206,6 +210,8 @@ class Claim:
     destinations: tuple[str, ...]
     earlier: tuple[EarlierReport, ...] = ()
     order: Mapping[str, str] = field(default_factory=dict)
+    priors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    no_priors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

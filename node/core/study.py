@@ -286,6 +286,8 @@ class StoredSeries:
         Names of the rules that wait for a better series; None when no rule was asked since it was closed.
     dispatched
         Whether every rule has decided.
+    prior
+        All of it came because we asked for it, to compare with.
     """
 
     series_instance_uid: str
@@ -306,6 +308,7 @@ class StoredSeries:
     closed_at: float | None = None
     waiting: tuple[str, ...] | None = None
     dispatched: bool = False
+    prior: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

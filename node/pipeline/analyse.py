@@ -1,7 +1,7 @@
 """Step 8: one job. Files and context in; results stored, deliveries owed."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from inference.results.answer import pack
 from inference.results.profile import GENERIC_PACS, PROFILES
 from inference.results.summary import page
 from inference.server import ModelServer
-from inference.volume import load_volume, read_series
+from inference.volume import Series, load_volume, read_series
 from node.clock import Clock, at
 from node.core.job import Claim, ResultSet
 from node.core.pictures import KEY_SLICES, OVERLAY, PAGE, key_slice
@@ -125,7 +125,9 @@ def _do(claim: Claim, jobs: Jobs, files: Files, bench: Bench, created: datetime)
     for one in series.values():
         require_identity(claim.identity, one.headers)
     context = context_for_model(claim.context, card.context)
-    result = analyse(card, series, context, None, server=bench.server)
+    found = {name: _prior(files, paths) for name, paths in claim.priors.items()}
+    priors: Mapping[str, Series | str] = {**claim.no_priors, **found}
+    result = analyse(card, series, context, priors, server=bench.server)
     page = _keep_page(claim, result, files, bench.workshop)
     made = Made(job=claim, result=result, created=created, page=page)
     result_sets = _in_every_form(made, files, bench.workshop)
@@ -133,6 +135,14 @@ def _do(claim: Claim, jobs: Jobs, files: Files, bench: Bench, created: datetime)
     count = sum(len(one.instances) for one in result_sets)
     log("results stored", job_id=claim.job_id, instances=count, server=result.server)
     return result
+
+
+def _prior(files: Files, paths: Sequence[str]) -> Series | str:
+    """Return a series to compare with, or why it is none; whose it is was compared when it was found."""
+    try:
+        return read_series(files.root / path for path in paths)
+    except SeriesUnusable as error:
+        return error.reason
 
 
 def _keep_page(claim: Claim, result: Result, files: Files, workshop: Workshop) -> str | None:

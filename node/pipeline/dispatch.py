@@ -10,6 +10,7 @@ from node.core.criteria import Asked, Criteria
 from node.core.identifiers import input_digest, job_id
 from node.core.job import JobRequest
 from node.core.ports import Intake, Jobs
+from node.core.prior import FETCHED
 from node.core.routing import Rule, priority
 from node.core.study import NOT_IMAGES, SeriesOfStudy, StoredSeries
 from node.pipeline.apart import Apart
@@ -41,6 +42,10 @@ def dispatch(intake: Intake, jobs: Jobs, routes: Routes, apart: Apart) -> None:
 
 def _route(series: StoredSeries, jobs: Jobs, routes: Routes) -> None:
     """Ask the rules that have not decided yet; each of them fires, or waits, for itself."""
+    if series.prior:
+        note = f"{FETCHED}: series {series.series_instance_uid}: an archive was asked for it, to compare with"
+        _told(series, jobs, (), (note,), (), FETCHED)
+        return
     criteria = routes.criteria
     why = criteria.excluded(series.facts) if series.waiting is None else None
     if why is not None:

@@ -1,6 +1,6 @@
-"""Step 6: fetch what a job wants to know before its bell rings, so that no worker waits for an EHR."""
+"""Step 6: fetch what a job wants to know before its bell rings, so that no worker waits for anybody."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,15 @@ from node.pipeline.translate import (
 )
 from node.telemetry import log
 
+AwaitPriors = Callable[[Claim, Sequence[str]], bool]
+"""Lets a job wait for earlier series, by the names of its card's priors; False when nobody can be asked."""
+
+
+def no_priors(_: Claim, __: Sequence[str]) -> bool:
+    """Return False: nobody is asked."""
+    return False
+
+
 ATTEMPTS = 3
 """How often a record that does not answer is asked before the job runs without context."""
 
@@ -34,8 +43,11 @@ def prepare(
     source_of: Callable[[str], Source],
     apart: Apart,
     merged_to: MergedTo = not_merged,
+    await_priors: AwaitPriors = no_priors,
 ) -> None:
     """Give every waiting job its context, or the reason why it has none.
+
+    A job whose card compares with earlier series waits for those first (`pipeline.priors`).
 
     Parameters
     ----------
@@ -47,6 +59,8 @@ def prepare(
         Keeps a job that meets a bug from stopping the others.
     merged_to
         Under which number a study's patient is known by now.
+    await_priors
+        Lets a job wait for earlier series.
 
     Raises
     ------
@@ -67,15 +81,33 @@ def prepare(
             away[id(record)] = outcome
         return outcome
 
+    def wait(claim: Claim) -> bool:
+        return _waits(claim, cards.get(claim.model), await_priors)
+
     # one that did not answer is not waited for again, once for each job of this round
     away: dict[int, Again] = {}
 
     for claim in jobs.unprepared():
-        work = partial(_prepare, claim, jobs, asked)
+        work = partial(_prepare, claim, jobs, asked, wait)
         apart.run(f"prepare {claim.job_id}", work, job_id=claim.job_id)
 
 
-def _prepare(claim: Claim, jobs: Jobs, asked: Callable[[Claim], Mapping[str, Any] | Again]) -> None:
+def _waits(claim: Claim, card: Card | None, await_priors: AwaitPriors) -> bool:
+    """Let a job wait for the earlier series of its card, once; False when it need not, or has waited."""
+    wanted = [one.name for one in card.priors] if card else []
+    unasked = [one for one in wanted if one not in claim.priors and one not in claim.no_priors]
+    return bool(unasked) and await_priors(claim, unasked)
+
+
+def _prepare(
+    claim: Claim,
+    jobs: Jobs,
+    asked: Callable[[Claim], Mapping[str, Any] | Again],
+    wait: Callable[[Claim], bool],
+) -> None:
+    if wait(claim):
+        log("job waits for priors", job_id=claim.job_id)
+        return
     outcome = asked(claim)
     match outcome:
         case Again() if claim.attempt < ATTEMPTS:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from integrations.archive import ArchiveIndex
+from integrations.archive import ArchiveIndex, PatientIndex
 from integrations.errors import IntegrationError, Refused
 from node.pipeline.apart import Apart
 from node.telemetry import log
@@ -50,6 +50,8 @@ class Archive:
         Has it send instances of a study and series to us.
     recover
         Accounts for what an earlier life of the keeper fetched and did not record.
+    patients
+        Says which studies it holds of a patient; None where nobody compares with any.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Archive:
     index: ArchiveIndex
     retrieve: Callable[[str, str, Sequence[str]], None]
     recover: Callable[[], None] = lambda: None
+    patients: PatientIndex | None = None
 
 
 def complete_from(

@@ -110,6 +110,9 @@ class Peer(Table):
     archive_again_s: Seconds = Field(
         3.0, description="Between two questions to that archive (witness c)."
     )
+    prior_wait_s: Seconds = Field(
+        120.0, description="Longest wait for an earlier study that a model compares with."
+    )
     trusted_counts: tuple[CountName, ...] = Field(
         (), description="Attributes of its images that truly say how many there are (witness b)."
     )

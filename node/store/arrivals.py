@@ -5,7 +5,7 @@ them does.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, insert, literal, select, union_all, update
@@ -47,6 +47,7 @@ _KNOWN = union_all(
 
 _STUDY, _SERIES = schema.study.c, schema.series.c
 _LATE = _SERIES.late + case((_SERIES.closed_at.is_(None), 0), else_=bindparam("arrived"))
+_PRIOR = _SERIES.prior * bindparam("all_asked")
 _TOUCH_STUDY = (
     update(schema.study)
     .where(_STUDY.study_instance_uid == bindparam("uid"))
@@ -58,6 +59,7 @@ _TOUCH_SERIES = (
     .values(
         last_at=bindparam("now"),
         late=_LATE,
+        prior=_PRIOR,
     )
     .returning(_SERIES.identity)
 )
@@ -68,6 +70,7 @@ _REOPEN_SERIES = (
         state=SeriesState.OPEN,
         last_at=bindparam("now"),
         late=_LATE,
+        prior=_PRIOR,
     )
     .returning(_SERIES.identity)
 )
@@ -102,7 +105,7 @@ def write(connection: Connection, now: float, arrived: Sequence[Received]) -> li
     fresh = [one for one, what in zip(arrived, outcomes, strict=True) if what is Outcome.STORED]
     if fresh:
         _touch_studies(connection, now, fresh)
-        _touch_series(connection, now, fresh)
+        _touch_series(connection, now, fresh, asked)
         connection.execute(_NEW_INSTANCE, [_instance(now, one) for one in fresh])
         arrived_at_last = asked & {one.header.sop_instance_uid for one in fresh}
         if arrived_at_last:
@@ -156,16 +159,29 @@ def _touch_studies(connection: Connection, now: float, fresh: Sequence[Received]
             tell(connection, now, uid, "first instance", f"from {one.peer}")
 
 
-def _touch_series(connection: Connection, now: float, fresh: Sequence[Received]) -> None:
-    """Open and reopen series; tell of instances that name another patient than their series."""
+def _touch_series(
+    connection: Connection, now: float, fresh: Sequence[Received], asked: Collection[str]
+) -> None:
+    """Open and reopen series; tell of instances that name another patient than their series.
+
+    A series that begins with what an archive was asked for is one to compare with: what is missing of a series
+    that somebody sent is asked for after that one has begun.
+    """
     first = _first(fresh, lambda header: header.series_instance_uid)
     counted = Counter(one.header.series_instance_uid for one in fresh)
+    sent = {
+        one.header.series_instance_uid for one in fresh if one.header.sop_instance_uid not in asked
+    }
     identities = {
-        uid: _touched(connection, now, one.header, counted[uid]) for uid, one in first.items()
+        uid: _touched(connection, now, one.header, counted[uid], asked=uid not in sent)
+        for uid, one in first.items()
     }
     opened = [one for uid, one in first.items() if identities[uid] is None]
     if opened:
-        connection.execute(_NEW_SERIES, [_series(now, one) for one in opened])
+        rows = [
+            _series(now, one, prior=one.header.series_instance_uid not in sent) for one in opened
+        ]
+        connection.execute(_NEW_SERIES, rows)
         studies = _study_identities(connection, opened)
         for one in opened:
             _tell_difference(connection, now, one.header, studies[one.header.study_instance_uid])
@@ -176,10 +192,11 @@ def _touch_series(connection: Connection, now: float, fresh: Sequence[Received])
 
 
 def _touched(
-    connection: Connection, now: float, header: Header, count: int
+    connection: Connection, now: float, header: Header, count: int, *, asked: bool
 ) -> Mapping[str, Any] | None:
     """Note that instances of a series arrived; return its identity, None for a series that begins."""
-    values = {"uid": header.series_instance_uid, "now": now, "arrived": count}
+    uid = header.series_instance_uid
+    values = {"uid": uid, "now": now, "arrived": count, "all_asked": int(asked)}
     row = connection.execute(_TOUCH_SERIES, values).one_or_none()
     if row is None:
         row = connection.execute(_REOPEN_SERIES, values).one_or_none()
@@ -234,7 +251,7 @@ def _study(now: float, one: Received) -> dict[str, Any]:
     }
 
 
-def _series(now: float, one: Received) -> dict[str, Any]:
+def _series(now: float, one: Received, *, prior: bool) -> dict[str, Any]:
     header = one.header
     return {
         "series_instance_uid": header.series_instance_uid,
@@ -244,6 +261,7 @@ def _series(now: float, one: Received) -> dict[str, Any]:
         "identity": header.identity,
         "facts": _facts(header),
         "last_at": now,
+        "prior": int(prior),
     }
 
 

@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Update, func, select, upd
 
 from node.core.form import EarlierReport
 from node.core.job import Claim, JobState, ResultInstance, ResultState, move
+from node.core.prior import LATE, PriorState
 from node.errors import LeaseLost
 from node.store import schema
 from node.store.ordered import order_of
@@ -55,7 +56,7 @@ def claim_of(connection: Connection, row: Row[Any], transaction_uid: str, attemp
         .where(series.c.series_instance_uid == row.series_instance_uid)
     ).one()
     files = connection.execute(
-        select(schema.job_input.c.input, schema.instance.c.path)
+        select(schema.job_input.c.input, schema.job_input.c.prior, schema.instance.c.path)
         .join(
             schema.instance,
             schema.instance.c.sop_instance_uid == schema.job_input.c.sop_instance_uid,
@@ -63,9 +64,10 @@ def claim_of(connection: Connection, row: Row[Any], transaction_uid: str, attemp
         .where(schema.job_input.c.job_id == row.job_id)
         .order_by(schema.instance.c.sop_instance_uid)
     ).all()
-    by_input: dict[str, list[str]] = {}
-    for name, path in files:
-        by_input.setdefault(name, []).append(path)
+    read: dict[str, list[str]] = {}
+    compared: dict[str, list[str]] = {}
+    for name, prior, path in files:
+        (compared if prior else read).setdefault(name, []).append(path)
     earlier = connection.execute(
         select(func.count(schema.result_set.c.job_id.distinct())).where(
             same_question(row), answers(), schema.result_set.c.job_id != row.job_id
@@ -83,7 +85,9 @@ def claim_of(connection: Connection, row: Row[Any], transaction_uid: str, attemp
         revision=earlier,
         attempt=attempt,
         lost_leases=row.lost_leases + (row.state == JobState.IN_PROGRESS),
-        files={name: tuple(paths) for name, paths in by_input.items()},
+        files={name: tuple(paths) for name, paths in read.items()},
+        priors={name: tuple(paths) for name, paths in compared.items()},
+        no_priors=_missing(connection, row.job_id),
         context=row.context or {},
         identity={**source.facts, **source.identity},
         evidence=row.evidence,
@@ -91,6 +95,16 @@ def claim_of(connection: Connection, row: Row[Any], transaction_uid: str, attemp
         earlier=_earlier(connection, row),
         order=order_of(connection, row.study_instance_uid),
     )
+
+
+def _missing(connection: Connection, job_id: str) -> dict[str, str]:
+    table = schema.prior
+    rows = connection.execute(
+        select(table.c.name, table.c.reason).where(
+            table.c.job_id == job_id, table.c.state != PriorState.FOUND
+        )
+    ).tuples()
+    return {name: reason or LATE for name, reason in rows}
 
 
 def _earlier(connection: Connection, row: Row[Any]) -> tuple[EarlierReport, ...]:

@@ -131,7 +131,7 @@ def _delivered(connection: Connection, request: JobRequest) -> set[str]:
     names: set[str] = set()
     for row in earlier:
         before = connection.execute(
-            select(read.c.sop_instance_uid).where(read.c.job_id == row.job_id)
+            select(read.c.sop_instance_uid).where(read.c.job_id == row.job_id, read.c.prior == 0)
         ).scalars()
         if set(before) == uids:
             names |= _takers(connection, row.result_set_id)

@@ -1,10 +1,11 @@
 """What archives and announcements say that a series has, and what we asked an archive for."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
+from node.core.prior import Candidate
 from node.core.study import ArchiveList, SeriesState
 from node.store import schema
 from node.store.database import Database
@@ -104,20 +105,11 @@ class EvidenceStore:
                 )
             }
             due = sorted(uid for uid in lacking if _due(asked.get(uid), now))
-            for uid in due:
-                attempts = asked[uid].attempts + 1 if uid in asked else 1
-                connection.execute(delete(table).where(table.c.sop_instance_uid == uid))
-                connection.execute(
-                    insert(table).values(
-                        sop_instance_uid=uid,
-                        series_instance_uid=series_instance_uid,
-                        study_instance_uid=study_instance_uid,
-                        peer=peer,
-                        state="ANNOUNCED",
-                        attempts=attempts,
-                        at=now,
-                    )
-                )
+            attempts = {uid: asked[uid].attempts + 1 if uid in asked else 1 for uid in due}
+            series = Candidate(
+                study_instance_uid=study_instance_uid, series_instance_uid=series_instance_uid
+            )
+            announce(connection, now, peer, series, attempts)
             if due:
                 detail = f"series {series_instance_uid}: {len(due)} missing, asked of {peer}"
                 tell(connection, now, study_instance_uid, "missing images fetched", detail)
@@ -133,6 +125,36 @@ class EvidenceStore:
         """
         with self._database.transaction() as (connection, now):
             tell(connection, now, study_instance_uid, "fetching failed", reason)
+
+
+def announce(
+    connection: Connection, now: float, peer: str, of: Candidate, attempts: Mapping[str, int]
+) -> None:
+    """Announce, in the caller's transaction, what an archive is about to be asked for.
+
+    Parameters
+    ----------
+    of
+        The series.
+    attempts
+        SOP Instance UIDs, and the how manieth time each of them is asked for.
+    """
+    table = schema.retrieval
+    connection.execute(delete(table).where(table.c.sop_instance_uid.in_(list(attempts))))
+    rows = [
+        {
+            "sop_instance_uid": uid,
+            "series_instance_uid": of.series_instance_uid,
+            "study_instance_uid": of.study_instance_uid,
+            "peer": peer,
+            "state": "ANNOUNCED",
+            "attempts": attempt,
+            "at": now,
+        }
+        for uid, attempt in attempts.items()
+    ]
+    if rows:
+        connection.execute(insert(table), rows)
 
 
 def archive_list(connection: Connection, series_instance_uid: str) -> ArchiveList | None:

@@ -28,7 +28,7 @@ class ExpectationStore:
         """Return series about which nobody has said yet whether their study is expected."""
         with self._database.reading() as (connection, _):
             rows = connection.execute(
-                select(SERIES).where(SERIES.c.expected_at.is_(None)).limit(FEW)
+                select(SERIES).where(SERIES.c.expected_at.is_(None), SERIES.c.prior == 0).limit(FEW)
             ).all()
         return [
             Newcomer(

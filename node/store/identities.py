@@ -176,7 +176,7 @@ def _question(connection: Connection, now: float, row: Any) -> IdentityQuestion:
     read, said = schema.job_input, schema.archive_list
     instances = connection.execute(
         select(read.c.sop_instance_uid)
-        .where(read.c.job_id == row.job_id)
+        .where(read.c.job_id == row.job_id, read.c.prior == 0)
         .order_by(read.c.sop_instance_uid)
     ).scalars()
     listed = connection.execute(

@@ -238,6 +238,7 @@ def _stored_series(connection: Connection, row: Row[Any]) -> tuple[StoredSeries,
         associations_broken=0,
         waiting=waiting(row.routing),
         dispatched=row.dispatched_at is not None,
+        prior=bool(row.prior),
     )
     return series, frozenset(item.association_id for item in instances)
 

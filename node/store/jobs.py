@@ -7,7 +7,7 @@ that makes the write visible: a worker that slept through its lease writes nothi
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, exists, select, update
 
 from node.core.choice import Decision
 from node.core.identifiers import new_uid
@@ -19,6 +19,7 @@ from node.core.job import (
     ResultSet,
     move,
 )
+from node.core.prior import OPEN
 from node.core.study import SeriesOfStudy, StoredSeries
 from node.store import schema
 from node.store.claims import claim_of, end, held
@@ -27,11 +28,12 @@ from node.store.decisions import decide
 from node.store.events import tell
 from node.store.identities import ask_identity
 from node.store.outbox import ANALYSE, owed, put, remove
+from node.store.priors import wait_no_longer
 from node.store.questions import ask
 from node.store.results import insert_result, owe_delivery, supersede
 from node.store.siblings import series_of_study
 
-JOB = schema.job
+JOB, PRIOR = schema.job, schema.prior
 
 
 class JobStore:
@@ -105,13 +107,21 @@ class JobStore:
                 tell(connection, now, series.study_instance_uid, what, note)
 
     def unprepared(self) -> list[Claim]:
-        """Return jobs whose inputs are INCOMPLETE and due to be prepared; their Transaction UID is empty."""
+        """Return jobs whose inputs are INCOMPLETE and due to be prepared; their Transaction UID is empty.
+
+        One that waits for an earlier series is due when that wait ends.
+        """
         with self._database.reading() as (connection, now):
             rows = connection.execute(
                 select(JOB).where(
                     JOB.c.state == JobState.SCHEDULED,
                     JOB.c.readiness == Readiness.INCOMPLETE,
                     JOB.c.due_at <= now,
+                    ~exists().where(
+                        PRIOR.c.job_id == JOB.c.job_id,
+                        PRIOR.c.state.in_(OPEN),
+                        PRIOR.c.until > now,
+                    ),
                 )
             ).all()
             return [claim_of(connection, row, "", row.preparations + 1) for row in rows]
@@ -133,14 +143,10 @@ class JobStore:
             ).rowcount
             if changed:
                 put(connection, ANALYSE, job_id, now)
+                study = _study(connection, job_id)
+                wait_no_longer(connection, now, job_id, study)
                 detail = str(context.get("refused") or "")
-                tell(
-                    connection,
-                    now,
-                    _study(connection, job_id),
-                    f"context {readiness.lower()}",
-                    detail,
-                )
+                tell(connection, now, study, f"context {readiness.lower()}", detail)
 
     def postpone_preparation(self, job_id: str, after_s: float) -> None:
         """Try to prepare again later.

@@ -6,6 +6,7 @@ from node.core.job import DeliveryState
 from node.core.withdrawal import IDENTITY_CORRECTED, WithdrawalState
 from node.store import schema
 from node.store.overtaken import overtake
+from node.store.priors import prior_corrected
 from node.store.takeback import begun, stop
 
 DELIVERY, WITHDRAWAL = schema.delivery, schema.withdrawal
@@ -14,12 +15,16 @@ DELIVERY, WITHDRAWAL = schema.delivery, schema.withdrawal
 def recall(connection: Connection, now: float, sop_instance_uid: str) -> None:
     """Stop, in the caller's transaction, whatever was made of an instance under the identity that it had.
 
-    A job that reads it is canceled. A delivery of which nothing has left is not made any more; one that may
-    have left, and one that has, is to be withdrawn. One of which a part has left is finished: half a result
-    set in an archive would mislead more than one that the archive corrects.
+    A job that reads it is canceled; one that only compares with it goes on without it. A delivery of which
+    nothing has left is not made any more; one that may have left, and one that has, is to be withdrawn. One of
+    which a part has left is finished: half a result set in an archive would mislead more than one that the
+    archive corrects.
     """
     read = schema.job_input
-    jobs = select(read.c.job_id).where(read.c.sop_instance_uid == sop_instance_uid)
+    jobs = select(read.c.job_id).where(
+        read.c.sop_instance_uid == sop_instance_uid, read.c.prior == 0
+    )
+    prior_corrected(connection, now, sop_instance_uid)
     detail = "the identity of its instances was corrected"
     overtake(connection, now, schema.job.c.job_id.in_(jobs), detail)
     result = schema.result_set

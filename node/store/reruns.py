@@ -133,7 +133,7 @@ def _inputs(connection: Connection, earlier: str) -> tuple[Mapping[str, tuple[st
     rows = connection.execute(
         select(read.c.input, read.c.sop_instance_uid, of.c.digest)
         .outerjoin(of, of.c.sop_instance_uid == read.c.sop_instance_uid)
-        .where(read.c.job_id == earlier)
+        .where(read.c.job_id == earlier, read.c.prior == 0)
         .order_by(read.c.sop_instance_uid)
     ).all()
     gone = sum(row.digest is None for row in rows)

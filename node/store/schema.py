@@ -80,12 +80,14 @@ series = Table(
     Column("routing", JSON(none_as_null=True)),
     Column("late", Integer, nullable=False, default=0, server_default="0"),
     Column("expected_at", Double),
+    Column("prior", Integer, nullable=False, default=0, server_default="0"),
     Index(None, "state", "dispatched_at"),
     Index(None, "study_instance_uid"),
     Index(None, "expected_at"),
 )
 """`routing` is what `store.decisions` keeps; `late` counts instances that came after the series was closed;
-`expected_at` is when the rules with a deadline were asked whether they expect it.
+`expected_at` is when the rules with a deadline were asked whether they expect it; `prior` is 1 while all of it
+came because we asked for it, to compare with.
 """
 
 instance = Table(
@@ -147,8 +149,33 @@ job_input = Table(
     Column("job_id", Key, ForeignKey("job.job_id"), primary_key=True),
     Column("sop_instance_uid", Uid, primary_key=True),
     Column("input", String(64), nullable=False),
+    Column("prior", Integer, nullable=False, default=0, server_default="0"),
     Index(None, "sop_instance_uid"),
 )
+"""`prior` is 1 for instances of an earlier study: a job compares with them, and is not about them."""
+
+prior = Table(
+    "prior",
+    metadata,
+    Column("job_id", Key, ForeignKey("job.job_id"), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(64)),
+    Column("prior_study_uid", Uid),
+    Column("prior_series_uid", Uid),
+    Column("listed", JSON(none_as_null=True)),
+    Column("tried", JSON, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Double, nullable=False),
+    Column("until", Double, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Index(None, "state", "due_at"),
+)
+"""Series of earlier studies that jobs wait for before their bell rings, at most `until` (`core.prior`).
+
+`listed` is what the archive lists of the chosen one, `tried` are the series that were not the one.
+"""
 
 result_set = Table(
     "result_set",

@@ -9,7 +9,7 @@ from node.store import schema
 
 
 def series_of_study(connection: Connection, study_instance_uid: str) -> list[SeriesOfStudy]:
-    """Return every series of a study, open ones too."""
+    """Return every series of a study that was sent to us, open ones too."""
     series, instance = schema.series, schema.instance
     count = (
         select(func.count())
@@ -19,7 +19,7 @@ def series_of_study(connection: Connection, study_instance_uid: str) -> list[Ser
     )
     rows = connection.execute(
         select(series, count.label("instances")).where(
-            series.c.study_instance_uid == study_instance_uid
+            series.c.study_instance_uid == study_instance_uid, series.c.prior == 0
         )
     ).all()
     return [

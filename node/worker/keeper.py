@@ -18,7 +18,7 @@ from node.pipeline.apart import Apart
 from node.pipeline.assemble import assemble
 from node.pipeline.dispatch import dispatch
 from node.pipeline.expect import expect, judge_due
-from node.pipeline.prepare import prepare
+from node.pipeline.prepare import no_priors, prepare
 from node.pipeline.retrieve import Archive, complete_from
 from node.telemetry import log, log_failure
 from node.worker.app import ring
@@ -76,6 +76,7 @@ class Keeper:
             *(partial(self._confirm, step) for step in self._keeping.confirmers),
             *(partial(self._repeat, work, ORDER_S) for work in self._keeping.ordering.works),
             *(partial(self._verify, archive) for archive in self._keeping.archives),
+            *(partial(self._search, archive) for archive in self._keeping.archives),
             lambda: self._repeat(self._notify, NOTICE_S),
             lambda: self._repeat(self._night.look, LOOK_S),
         )
@@ -143,6 +144,7 @@ class Keeper:
             keeping.source_of,
             self._apart,
             keeping.merged_to,
+            keeping.await_priors or no_priors,
         )
 
     def _notify(self) -> None:
@@ -182,6 +184,12 @@ class Keeper:
         verifier, apart = self._keeping.verifier, Apart(self._clock)
         if verifier is not None:
             self._repeat(lambda: verifier.look(archive, apart), ROUND_S)
+
+    def _search(self, archive: Archive) -> None:
+        """Look for earlier studies in an archive: a whole series is fetched, so a thread of its own."""
+        searcher, apart = self._keeping.searcher, Apart(self._clock)
+        if searcher is not None:
+            self._repeat(lambda: searcher.look(archive, apart), ASK_S)
 
     def _sweep(self) -> None:
         keeping = self._keeping
