@@ -3,7 +3,7 @@
 They keep the promises of the real ones: the contract suites of this project run on both.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -14,7 +14,6 @@ from integrations.errors import IntegrationError, NotVerified, Refused, SyntaxRe
 from integrations.lineage import report_uid
 from integrations.order import Order
 from integrations.report import Instance, PatientIdentity, Report, UsedValue
-
 
 _SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 
@@ -48,6 +47,11 @@ class MemoryArchive:
     sent: list[str] = field(default_factory=list)
     """SOP Instance UIDs in the order of their arrival, again for every arrival."""
     _series: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+
+    def holds(self, study: str, series: str, instances: Iterable[str]) -> None:
+        """Have instances from the beginning, of which it has no bytes."""
+        self._series.setdefault((study, series), set()).update(instances)
+        self.series.setdefault(series, {})
 
     def instances(self, study_instance_uid: str, series_instance_uid: str) -> frozenset[str]:
         """SOP Instance UIDs of a series; empty when it does not know it.

@@ -119,9 +119,11 @@ def _reference_faults(
 def _references(dataset: Dataset) -> Iterator[tuple[str, str]]:
     """Every instance that the object itself references; what it copied of the study is the study's.
 
-    A predecessor is neither of the source nor of the result; `report_rules` looks at it.
+    A predecessor and what was compared with are neither of the source nor of the result; `report_rules` looks
+    at them.
     """
-    copied = {*PATIENT, *STUDY, "PredecessorDocumentsSequence"}
+    elsewhere = {"PredecessorDocumentsSequence", "PertinentOtherEvidenceSequence"}
+    copied = {*PATIENT, *STUDY, *elsewhere}
     for element in dataset:
         if element.VR == "SQ" and element.keyword not in copied:
             for item in element.value:

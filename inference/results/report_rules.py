@@ -48,6 +48,7 @@ def report_faults(
     yield from _class_faults(dataset)
     yield from evidence_faults(dataset)
     yield from _predecessor_faults(dataset, source)
+    yield from _pertinent_faults(dataset, source)
 
 
 def standing_faults(dataset: Dataset) -> Iterator[str]:
@@ -104,6 +105,12 @@ def _class_faults(dataset: Dataset) -> Iterator[str]:
     in_space = any(item.ValueType == "SCOORD3D" for item in items(dataset))
     if in_space and dataset.SOPClassUID != COMPREHENSIVE_3D_SR:
         yield "points in the patient stand in a class that has none (PS3.3 A.35)"
+
+
+def _pertinent_faults(dataset: Dataset, source: Source) -> Iterator[str]:
+    for study in dataset.get("PertinentOtherEvidenceSequence") or []:
+        if study.StudyInstanceUID == source.header.StudyInstanceUID:
+            yield "what is of the study itself stands among the evidence of others (PS3.3 C.17.2.3)"
 
 
 def _predecessor_faults(dataset: Dataset, source: Source) -> Iterator[str]:

@@ -73,18 +73,21 @@ class PriorQuestion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
-    """A series that is here as its archive lists it.
+    """What is here of a chosen series.
 
     Parameters
     ----------
     facts
-        What a selection is asked about.
+        What a selection is asked about, as if all were here that the archive lists.
     identity
         Its identifying attributes by keyword, as received.
+    lacking
+        SOP Instance UIDs that the archive lists and that are not here, ordered.
     """
 
     facts: Mapping[str, Any]
     identity: Mapping[str, Any]
+    lacking: tuple[str, ...]
 
 
 def same_person(

@@ -1,6 +1,6 @@
 """Between steps 5 and 6: find the earlier series that a job compares with, and fetch it."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -27,6 +27,7 @@ MOST_TRIED = 5
 AGAIN_S, AWAY_S = 10.0, 5.0
 """Before a series is fetched again of which something is missing, and an archive asked that did not answer."""
 
+INCOMPLETE = "PRIOR-INCOMPLETE"
 STUDY_KEYWORDS = ("StudyDate", "StudyTime", *PERSON)
 SERIES_KEYWORDS = frozenset({
     "Modality",
@@ -45,13 +46,16 @@ class Priors(Protocol):
     def due(self, sources: Collection[str]) -> list[PriorQuestion]:
         """Return what is to be asked now for jobs that read studies of these sources."""
 
-    def fetch(
-        self, question: PriorQuestion, chosen: Candidate, peer: str, listed: Collection[str]
-    ) -> tuple[str, ...]:
-        """Choose a series and announce what is not here of it; return that."""
+    def choose(self, question: PriorQuestion, chosen: Candidate, listed: Collection[str]) -> None:
+        """Keep which series is looked at, and what the archive lists for it."""
 
-    def arrived(self, question: PriorQuestion, chosen: Candidate) -> Arrived | None:
-        """Return the chosen series when all of it is here."""
+    def announce(
+        self, question: PriorQuestion, chosen: Candidate, peer: str, instances: Sequence[str]
+    ) -> None:
+        """Announce what an archive is asked for next."""
+
+    def arrived(self, chosen: Candidate, listed: Collection[str]) -> Arrived | None:
+        """Return what is here of a series; None when nothing is."""
 
     def pass_over(self, question: PriorQuestion, chosen: Candidate, reason: str) -> None:
         """Keep that a series is not the one; the next is looked for."""
@@ -123,14 +127,50 @@ class Searcher:
         if chosen is None:
             self._without(archive, question, question.reason or "PRIOR-NOT-FOUND")
             return
-        self._fetch(archive, question, chosen)
-        arrived = self.priors.arrived(question, chosen)
-        if arrived is not None:
-            self._judge(archive, question, chosen, wanted, arrived)
-        elif question.attempt < ATTEMPTS:
-            self.priors.postpone(question, "PRIOR-INCOMPLETE", AGAIN_S)
+        uids = (chosen.study_instance_uid, chosen.series_instance_uid)
+        listed = archive.index.instances(*uids)
+        self.priors.choose(question, chosen, listed)
+        fault = self._fetched(archive, question, chosen, wanted, listed)
+        if fault is None:
+            log("prior found", peer=archive.name, job_id=question.job_id)
+            self.priors.found(question, chosen)
+        elif fault == INCOMPLETE and listed and question.attempt < ATTEMPTS:
+            self.priors.postpone(question, fault, AGAIN_S)
         else:
-            self.priors.pass_over(question, chosen, "PRIOR-INCOMPLETE")
+            self.priors.pass_over(question, chosen, fault)
+
+    def _fetched(
+        self,
+        archive: Archive,
+        question: PriorQuestion,
+        chosen: Candidate,
+        wanted: Prior,
+        listed: Collection[str],
+    ) -> str | None:
+        """Fetch a series; return why it is not the one, None when it is, and here.
+
+        One image is fetched first and looked at: an archive's list says little of a series, and not always
+        enough of whose it is.
+
+        Raises
+        ------
+        Unavailable
+            The archive does not answer now.
+        """
+        arrived = self.priors.arrived(chosen, listed)
+        if arrived is None:
+            self._retrieve(archive, question, chosen, sorted(listed)[:1])
+            arrived = self.priors.arrived(chosen, listed)
+        if arrived is None:
+            return INCOMPLETE
+        if not self._is_same(archive, question, arrived.identity):
+            return "PRIOR-OF-ANOTHER-PATIENT"
+        if wanted.select.failures(arrived.facts):
+            return "PRIOR-NOT-FITTING"
+        if arrived.lacking:
+            self._retrieve(archive, question, chosen, arrived.lacking)
+            arrived = self.priors.arrived(chosen, listed)
+        return None if arrived is not None and not arrived.lacking else INCOMPLETE
 
     def _wanted(self, question: PriorQuestion) -> Prior:
         card = self.cards.get(question.model)
@@ -139,39 +179,22 @@ class Searcher:
                 return one
         raise Refused("CARD-CHANGED", "the model's card names no such prior any more")
 
-    def _fetch(self, archive: Archive, question: PriorQuestion, chosen: Candidate) -> None:
-        study, series = chosen.study_instance_uid, chosen.series_instance_uid
-        listed = archive.index.instances(study, series)
-        lacking = self.priors.fetch(question, chosen, archive.name, listed)
-        if not lacking:
-            return
-        log("prior retrieval", peer=archive.name, job_id=question.job_id, count=len(lacking))
-        try:
-            archive.retrieve(study, series, lacking)
-        except Refused as error:  # what it did send counts all the same
-            log(
-                "prior not retrieved",
-                peer=archive.name,
-                job_id=question.job_id,
-                reason=error.reason,
-            )
-
-    def _judge(
+    def _retrieve(
         self,
         archive: Archive,
         question: PriorQuestion,
         chosen: Candidate,
-        wanted: Prior,
-        arrived: Arrived,
+        instances: Sequence[str],
     ) -> None:
-        """Hold what came against what was wanted: an archive's list says less of it than its headers."""
-        if not self._is_same(archive, question, arrived.identity):
-            self.priors.pass_over(question, chosen, "PRIOR-OF-ANOTHER-PATIENT")
-        elif wanted.select.failures(arrived.facts):
-            self.priors.pass_over(question, chosen, "PRIOR-NOT-FITTING")
-        else:
-            log("prior found", peer=archive.name, job_id=question.job_id)
-            self.priors.found(question, chosen)
+        if not instances:
+            return
+        self.priors.announce(question, chosen, archive.name, instances)
+        told = {"peer": archive.name, "job_id": question.job_id}
+        log("prior retrieval", count=len(instances), **told)
+        try:
+            archive.retrieve(chosen.study_instance_uid, chosen.series_instance_uid, instances)
+        except Refused as error:  # what it did send counts all the same
+            log("prior not retrieved", reason=error.reason, **told)
 
     def _without(self, archive: Archive, question: PriorQuestion, reason: str) -> None:
         log("no prior", peer=archive.name, job_id=question.job_id, reason=reason)

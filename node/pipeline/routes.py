@@ -52,7 +52,8 @@ class Routes:
         """Everything that rules, cards and exclusions ask of a series."""
         selections = [
             *(selection for rule in self.rules for selection in (rule.select, *rule.prefer)),
-            *(one.select for card in self.cards.values() for one in (*card.inputs, *card.priors)),
+            *(one.select for card in self.cards.values() for one in card.inputs),
+            *(one.select for card in self.cards.values() for one in card.priors),
             *(exclusion.select for exclusion in self.exclusions),
         ]
         return frozenset(key for selection in selections for key in selection.keys)

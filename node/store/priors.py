@@ -1,6 +1,6 @@
 """Earlier series that jobs wait for: wanted, fetched under rows of `retrieval`, found or given up."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, Update, delete, insert, select, update
@@ -79,17 +79,28 @@ class PriorStore:
             ).all()
         return [_question(row) for row in rows]
 
-    def fetch(
-        self, question: PriorQuestion, chosen: Candidate, peer: str, listed: Collection[str]
-    ) -> tuple[str, ...]:
-        """Choose a series and announce what is not here of it; return that, ordered.
+    def choose(self, question: PriorQuestion, chosen: Candidate, listed: Collection[str]) -> None:
+        """Keep which series is looked at, and the SOP Instance UIDs that the archive lists for it.
 
-        Parameters
-        ----------
-        peer
-            The archive.
-        listed
-            SOP Instance UIDs that it lists for the series.
+        Raises
+        ------
+        OutOfResources
+            The database could not be written.
+        """
+        values = {
+            "state": PriorState.FETCHING,
+            "prior_study_uid": chosen.study_instance_uid,
+            "prior_series_uid": chosen.series_instance_uid,
+            "listed": sorted(listed),
+            "attempts": question.attempt,
+        }
+        with self._database.transaction() as (connection, _):
+            connection.execute(_still(question).values(**values))
+
+    def announce(
+        self, question: PriorQuestion, chosen: Candidate, peer: str, instances: Sequence[str]
+    ) -> None:
+        """Announce what an archive is asked for next, so that it is known for what it is when it comes.
 
         Raises
         ------
@@ -97,29 +108,22 @@ class PriorStore:
             The database could not be written.
         """
         with self._database.transaction() as (connection, now):
-            held = _held(connection, chosen)
-            lacking = sorted(set(listed) - held)
-            values = {
-                "state": PriorState.FETCHING,
-                "prior_study_uid": chosen.study_instance_uid,
-                "prior_series_uid": chosen.series_instance_uid,
-                "listed": sorted(listed),
-                "attempts": question.attempt,
-            }
-            if connection.execute(_still(question).values(**values)).rowcount:
-                announce(connection, now, peer, chosen, dict.fromkeys(lacking, question.attempt))
-        return tuple(lacking)
+            announce(connection, now, peer, chosen, dict.fromkeys(instances, question.attempt))
 
-    def arrived(self, question: PriorQuestion, chosen: Candidate) -> Arrived | None:
-        """Return the chosen series when every instance that its archive lists is here; None else."""
+    def arrived(self, chosen: Candidate, listed: Collection[str]) -> Arrived | None:
+        """Return what is here of a series; None when nothing is."""
         with self._database.reading() as (connection, _):
-            listed = connection.execute(select(PRIOR.c.listed).where(*_key(question))).scalar()
-            if not listed or not set(listed) <= _held(connection, chosen):
+            held = _held(connection, chosen)
+            if held.isdisjoint(listed):
                 return None
             row = connection.execute(
                 select(SERIES).where(SERIES.c.series_instance_uid == chosen.series_instance_uid)
             ).one()
-            return Arrived(facts=facts_of_series(connection, row), identity=row.identity)
+            return Arrived(
+                facts={**facts_of_series(connection, row), "SeriesInstances": len(listed)},
+                identity=row.identity,
+                lacking=tuple(sorted(set(listed) - held)),
+            )
 
     def pass_over(self, question: PriorQuestion, chosen: Candidate, reason: str) -> None:
         """Keep that a series is not the one; the next is looked for.

@@ -1,7 +1,7 @@
 """A node's store on a database engine, and a shortcut for every step that a study takes in it."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -245,6 +245,35 @@ class Store:
         made = result_set(number)
         self.jobs.publish(self.claimed(), made)
         return made
+
+
+class Killed(BaseException):
+    """The end of a process, at this place."""
+
+
+class Deadly:
+    """A database whose user is killed before, or right after, its n-th transaction."""
+
+    def __init__(self, database: Database, at: int, *, after: bool) -> None:
+        self._inner = database
+        self._left = at
+        self._after = after
+
+    def transaction(self) -> AbstractContextManager[tuple[Connection, float]]:
+        return self._transaction()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[tuple[Connection, float]]:
+        self._left -= 1
+        if self._left < 0 or (self._left == 0 and not self._after):
+            raise Killed  # the dead stay dead, whoever catches it
+        with self._inner.transaction() as opened:
+            yield opened
+        if self._left == 0:
+            raise Killed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
 
 
 @contextmanager

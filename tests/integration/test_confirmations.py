@@ -4,14 +4,12 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
-from sqlalchemy import Connection
 
 from node import bootstrap
 from node.bootstrap.confirming import confirmers
@@ -26,7 +24,7 @@ from node.store import schema
 from node.store.database import Database
 from node.store.deliveries import DeliveryStore
 from node.store.files import FileStore
-from tests.contract.stores import Store, sqlite
+from tests.contract.stores import Deadly, Killed, Store, sqlite
 from tests.peers import wait_for
 from tests.peers.committer import Committer, Report, running_committer
 from tests.peers.orthanc import Modality, running_orthanc
@@ -40,10 +38,6 @@ OF = report(31)
 CLASSES = ("SEG", "SR", "SR")
 STRIDE = int(os.environ.get("OVERREAD_KILL_STRIDE", "8"))
 """Every how many transactions a process is killed; `make kill-test` kills at each."""
-
-
-class Killed(BaseException):
-    """The end of a process, at this place."""
 
 
 @dataclass(kw_only=True)
@@ -306,31 +300,6 @@ def test_what_the_archive_commits_itself_is_held_no_longer(node: Node, archive: 
 
 
 # --- killed between any two things that are durable
-
-
-class Deadly:
-    """A database whose user is killed before, or right after, its n-th transaction."""
-
-    def __init__(self, database: Database, at: int, *, after: bool) -> None:
-        self._inner = database
-        self._left = at
-        self._after = after
-
-    def transaction(self) -> AbstractContextManager[tuple[Connection, float]]:
-        return self._transaction()
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[tuple[Connection, float]]:
-        self._left -= 1
-        if self._left < 0 or (self._left == 0 and not self._after):
-            raise Killed  # the dead stay dead, whoever catches it
-        with self._inner.transaction() as opened:
-            yield opened
-        if self._left == 0:
-            raise Killed
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
 
 
 @pytest.mark.parametrize("after", [False, True])
