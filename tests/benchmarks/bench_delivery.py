@@ -27,8 +27,9 @@ from tests.unit.integrations.samples import ISSUER, colin
 ARCHIVES = ("pacs", "research", "backup")
 NAMES = (*ARCHIVES, "ehr", "engine")
 RESULTS = 1000
-WARM = 0.1
-"""Of the deliveries: until then caches fill, and what is used for the first time is loaded."""
+WARM = 0.5
+"""Of the deliveries: until then caches fill, the page caches of every lane's connections among them, which grow
+with the database up to their bound; the table shows the way there."""
 LONGEST_S = 3600.0
 EVERY_S = 0.5
 BOUND_MB = 2.0

@@ -222,7 +222,7 @@ def test_what_is_here_already_is_not_fetched_again(store: Store) -> None:
     ids=str,
 )
 def test_a_study_that_is_not_an_earlier_one_of_the_patient_is_not_fetched(
-    store: Store, told: dict[str, str], reason: str
+    store: Store, told: dict[str, Any], reason: str
 ) -> None:
     job_id, at = waiting(store), shelf(store, **told)
     look(store, at)
@@ -242,7 +242,7 @@ def test_a_study_that_is_not_an_earlier_one_of_the_patient_is_not_fetched(
     ],
     ids=str,
 )
-def test_an_earlier_study_of_the_patient_is(store: Store, told: dict[str, str]) -> None:
+def test_an_earlier_study_of_the_patient_is(store: Store, told: dict[str, Any]) -> None:
     job_id, at = waiting(store), shelf(store, **told)
     look(store, at)
     assert end_of_waiting(store, job_id) == ("FOUND", None)
