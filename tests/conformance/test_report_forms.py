@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
+from inference import phantoms
 from inference.context import Context
 from inference.findings import Result
 from inference.results.gate import check, check_notice
@@ -15,10 +16,12 @@ from inference.results.notice import Why, notice
 from inference.results.objects import Kind
 from inference.results.profile import Coordinates, Notice, Profile, ReportClass, Segments
 from inference.results.set import build, write
+from inference.volume import read_series
 from tests.conformance import validators
 from tests.conformance.readers import hold_readers
 from tests.unit.inference_results.studies import (
     BRAIN,
+    COMPARED,
     LESION,
     REQUEST,
     Study,
@@ -138,6 +141,24 @@ def test_pixelmeds_second_known_false_error_is_false(tmp_path: Path) -> None:
     assert len(errors) == 3 * groups
     report = dcmread(beside.paths[Kind.SR])
     assert all(validators.taken_for_volumetric(error, report) for error in errors)
+
+
+def test_a_report_that_compares_passes_the_validators(tmp_path: Path) -> None:
+    phantom = replace(Study(header={"StudyDate": "20251103"}).phantom(), entropy="earlier")
+    earlier = read_series(phantoms.write(phantom, tmp_path / "earlier"))
+    compared = replace(
+        COMPARED,
+        study_instance_uid=str(earlier.headers[0].StudyInstanceUID),
+        series_instance_uid=str(earlier.headers[0].SeriesInstanceUID),
+        sop_classes={str(one.SOPInstanceUID): str(one.SOPClassUID) for one in earlier.headers},
+    )
+    result = replace(everything(tmp_path / "source"), compared=(compared,))
+    made = make(result, PLAIN, tmp_path)
+    paths = [*result.series.paths, *earlier.paths, *made.paths.values()]
+    assert validators.dciodvfy_errors(made.paths[Kind.SR]) == []
+    assert validators.dcentvfy_errors(paths) == []
+    assert validators.pixelmed_errors(made.paths[Kind.SR]) == []
+    assert "Compared with an earlier MR" in validators.dsrdump(made.paths[Kind.SR])
 
 
 @pytest.mark.parametrize("form", [Notice.SR, Notice.SC])

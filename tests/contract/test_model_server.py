@@ -18,6 +18,10 @@ from tests.peers import triton
 SHIPPED = Path(__file__).parents[2] / "inference" / "models" / "brain-extraction"
 MODEL = "threshold"
 SHAPE = (5, 6, 7)
+OPTIONAL = (
+    'input [ { name: "before", data_type: TYPE_FP32, dims: [ -1, -1, -1 ], optional: true } ]'
+)
+"""What a model is given only where there is an earlier study."""
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +34,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(SHIPPED / "card.toml", repository / MODEL)
     configuration = (SHIPPED / "config.pbtxt").read_text()
     (repository / MODEL / "config.pbtxt").write_text(
-        configuration.replace('"brain-extraction"', f'"{MODEL}"')
+        configuration.replace('"brain-extraction"', f'"{MODEL}"') + OPTIONAL
     )
     (repository / "someone-elses").mkdir()
     return repository
@@ -81,6 +85,18 @@ def test_outputs_come_by_name_and_are_right(server: ModelServer) -> None:
     assert list(answer) == ["mask", "forward_seconds"]
     np.testing.assert_array_equal(answer["mask"], values > values.max() / 2)
     np.testing.assert_array_equal(answer["forward_seconds"], [0, 0])
+
+
+def test_an_optional_input_is_given_or_is_not(server: ModelServer) -> None:
+    if isinstance(server, ThresholdServer):
+        pytest.skip("the double looks at one tensor")
+    values, before = volume(), 9 * volume(7)
+    inputs = {"volume": values, "before": before}
+    answer = server.infer(MODEL, inputs, [mask()], timeout_s=10)["mask"]
+    both = values + before
+    np.testing.assert_array_equal(answer, both > both.max() / 2)
+    alone = server.infer(MODEL, {"volume": values}, [mask()], timeout_s=10)["mask"]
+    np.testing.assert_array_equal(alone, values > values.max() / 2)
 
 
 def test_an_input_that_is_not_contiguous_arrives_right(server: ModelServer) -> None:

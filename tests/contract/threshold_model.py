@@ -11,7 +11,7 @@ class Model:
         self.folder = folder
 
     def predict(self, tensors: dict[str, Any]) -> dict[str, Any]:
-        volume = tensors["volume"]
+        volume = tensors["volume"] + tensors.get("before", 0)
         if volume.min() == volume.max():
             raise ValueError("the volume has the same value everywhere")
         return {
@@ -30,9 +30,12 @@ class TritonPythonModel:
     def answer(self, request: Any) -> Any:
         import triton_python_backend_utils as triton
 
-        volume = triton.get_input_tensor_by_name(request, "volume").as_numpy()
+        given = {
+            name: triton.get_input_tensor_by_name(request, name) for name in ("volume", "before")
+        }
+        tensors = {name: one.as_numpy() for name, one in given.items() if one is not None}
         try:
-            answer = self.model.predict({"volume": volume})
+            answer = self.model.predict(tensors)
         except ValueError as error:
             return triton.InferenceResponse(error=triton.TritonError(str(error)))
         return triton.InferenceResponse(

@@ -5,16 +5,17 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydicom import dcmread
 
 from inference import phantoms
 from inference.analysis import analyse
-from inference.card import Card, Input
+from inference.card import Card, Input, Prior
 from inference.codes import VOLUME
 from inference.context import Context
 from inference.errors import ModelFailed, SeriesUnusable, ServerUnavailable
 from inference.findings import Result
 from inference.phantoms import Phantom
-from inference.selection import Selection
+from inference.selection import Selection, parse
 from inference.testing import ThresholdServer
 from inference.volume import Series, read_series
 
@@ -119,18 +120,74 @@ def test_inputs_share_one_grid_and_must_share_one_frame_of_reference(
     card = with_two_inputs(brain_card)
     first = ball(tmp_path / "first", phantoms.grid(), entropy="a")
     second = ball(tmp_path / "second", phantoms.grid(spacing_mm=(3, 1, 1)), entropy="a")
-    asked: dict[str, NDArray[Any]] = {}
-
-    class Listening(ThresholdServer):
-        def infer(self, model: str, inputs: Any, *args: Any, **options: Any) -> Any:
-            asked.update(inputs)
-            return ThresholdServer.infer(self, model, inputs, *args, **options)
-
+    server = Listening()
     inputs = {"other": second, "volume": first}
-    analyse(card, inputs, Context(), {}, server=Listening())
-    assert asked["volume"].shape == asked["other"].shape
-    assert list(asked) == ["volume", "other"]
+    analyse(card, inputs, Context(), {}, server=server)
+    assert server.asked["volume"].shape == server.asked["other"].shape
+    assert list(server.asked) == ["volume", "other"]
     stranger = ball(tmp_path / "stranger", phantoms.grid(), entropy="b")
     with pytest.raises(SeriesUnusable) as caught:
-        analyse(card, inputs | {"other": stranger}, Context(), {}, server=Listening())
+        analyse(card, inputs | {"other": stranger}, Context(), {}, server=server)
     assert caught.value.reason == "MIXED-FRAME-OF-REFERENCE"
+
+
+def with_a_prior(card: Card) -> Card:
+    return replace(card, priors=(Prior(name="before", within_days=365, select=parse({})),))
+
+
+class Listening(ThresholdServer):
+    """Remembers what the model was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: dict[str, NDArray[Any]] = {}
+
+    def infer(self, model: str, inputs: Any, *args: Any, **options: Any) -> Any:
+        self.asked.update(inputs)
+        return ThresholdServer.infer(self, model, inputs, *args, **options)
+
+
+def test_an_earlier_series_comes_on_a_grid_of_its_own(tmp_path: Path, brain_card: Card) -> None:
+    card, server = with_a_prior(brain_card), Listening()
+    now = ball(tmp_path / "now", phantoms.grid(), entropy="now")
+    header = {"StudyDate": "20260101"}
+    before = ball(tmp_path / "then", phantoms.grid(plane="sagittal"), entropy="then", header=header)
+    result = analyse(card, {"volume": now}, Context(), {"before": before}, server=server)
+    assert list(server.asked) == ["volume", "before"]
+    spans = np.array(server.asked["before"].shape) * card.spacing_mm
+    assert spans == pytest.approx((60, 60, 60), abs=3)
+    (compared,) = result.compared
+    assert (compared.prior, compared.modality, compared.study_date) == (
+        "before",
+        "MR",
+        "2026-01-01",
+    )
+    assert compared.study_instance_uid == before.headers[0].StudyInstanceUID
+    assert set(compared.sop_classes) == {str(one.SOPInstanceUID) for one in before.headers}
+    assert result.not_compared == {}
+
+
+def test_without_an_earlier_series_the_model_runs_all_the_same(
+    tmp_path: Path, brain_card: Card
+) -> None:
+    card, server = with_a_prior(brain_card), Listening()
+    now = ball(tmp_path, phantoms.grid())
+    priors = {"before": "PRIOR-NOT-FOUND"}
+    result = analyse(card, {"volume": now}, Context(), priors, server=server)
+    assert list(server.asked) == ["volume"]
+    assert (result.compared, result.not_compared) == ((), priors)
+    assert run(card, now).not_compared == {"before": "PRIOR-NOT-ASKED"}
+
+
+def test_an_earlier_series_that_is_no_volume_is_done_without(
+    tmp_path: Path, brain_card: Card
+) -> None:
+    card, server = with_a_prior(brain_card), Listening()
+    now = ball(tmp_path / "now", phantoms.grid(), entropy="now")
+    before = ball(tmp_path / "then", phantoms.grid(), entropy="then")
+    damaged = dcmread(before.paths[0])
+    del damaged.PixelData
+    damaged.save_as(before.paths[0])
+    result = analyse(card, {"volume": now}, Context(), {"before": before}, server=server)
+    assert result.not_compared == {"before": "NO-PIXELS"}
+    assert list(server.asked) == ["volume"]

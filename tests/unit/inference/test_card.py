@@ -34,3 +34,39 @@ def test_what_is_left_out_is_none() -> None:
 def test_a_side_is_the_side_of_something(tmp_path: Path) -> None:
     with pytest.raises(CardInvalid, match="segment 1: laterality needs a finding_site"):
         load(card_with(tmp_path, SIDE))
+
+
+PRIOR = """
+[[prior]]
+name = "{name}"
+within_days = {days}
+select = {{ {select} }}
+"""
+
+
+def test_a_prior_is_a_series_of_an_earlier_study(tmp_path: Path) -> None:
+    told = PRIOR.format(name="before", days=730, select='Modality = "MR"')
+    (prior,) = load(card_with(tmp_path, told)).priors
+    assert (prior.name, prior.within_days) == ("before", 730)
+    assert prior.select.failures({"Modality": "CT"}) == ("Modality must be MR",)
+
+
+@pytest.mark.parametrize(
+    ("told", "fault"),
+    [
+        ({"days": 0}, "prior before: within_days is a number of days"),
+        ({"days": "true"}, "prior before: within_days is a number of days"),
+        ({"days": '"two"'}, "prior before: within_days is a number of days"),
+        ({"days": 40_000}, "prior before: within_days is a number of days"),
+        ({"select": 'BodyPartExamined = "HEAD"'}, "prior before: select must say which Modality"),
+        ({"select": 'Modalty = "MR"'}, "prior before: select.Modalty"),
+        ({"name": "volume"}, "no two of a card's inputs and priors have one name"),
+    ],
+    ids=str,
+)
+def test_a_prior_that_is_not_understood_is_refused(
+    tmp_path: Path, told: dict[str, object], fault: str
+) -> None:
+    right = {"name": "before", "days": 730, "select": 'Modality = "MR"'}
+    with pytest.raises(CardInvalid, match=fault):
+        load(card_with(tmp_path, PRIOR.format(**right | told)))

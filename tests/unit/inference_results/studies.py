@@ -29,6 +29,7 @@ from inference.context import AGE, SEX, Context, ContextValue
 from inference.declared import Decision, Quantity, Question, Target
 from inference.findings import (
     Classification,
+    Compared,
     Detection,
     Finding,
     Form,
@@ -202,6 +203,16 @@ def without(result: Result, number: int) -> Result:
     mask = np.where(result.mask == number, 0, result.mask).astype(np.uint8)
     findings = tuple(_finding(result.series, finding.segment, mask) for finding in result.findings)
     return replace(result, mask=mask, findings=findings)
+
+
+COMPARED = Compared(
+    prior="before",
+    modality="MR",
+    study_date="2025-11-03",
+    study_instance_uid="2.25.9101",
+    series_instance_uid="2.25.9102",
+    sop_classes=dict.fromkeys(("2.25.9103", "2.25.9104"), "1.2.840.10008.5.1.4.1.1.4"),
+)
 
 
 def with_everything(result: Result, *, score: float = 0.83) -> Result:

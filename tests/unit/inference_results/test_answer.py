@@ -12,12 +12,13 @@ from inference.results import answer
 from inference.results.answer import pack, unpack
 from inference.results.profile import PROFILES, Profile
 from inference.results.set import build
-from tests.unit.inference_results.studies import BRAIN, LESION, REQUEST, Study
+from tests.unit.inference_results.studies import BRAIN, COMPARED, LESION, REQUEST, Study
 
 
 @pytest.fixture
 def result(tmp_path: Path) -> Result:
-    return Study(segments=(BRAIN, LESION)).result(tmp_path)
+    made = Study(segments=(BRAIN, LESION)).result(tmp_path)
+    return replace(made, compared=(COMPARED,), not_compared={"older": "PRIOR-NOT-FOUND"})
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=list(PROFILES))

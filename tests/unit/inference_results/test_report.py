@@ -32,6 +32,7 @@ from inference.results.tree import children, graphics, groups, items, member, na
 from inference.volume import Series
 from tests.unit.inference_results.studies import (
     BRAIN,
+    COMPARED,
     LESION,
     NODULE,
     REQUEST,
@@ -372,3 +373,26 @@ def test_the_same_report_again_is_the_same_bytes(everything: Result) -> None:
     )
     assert first.encoded == again.encoded
     assert other.sop_instance_uid != first.sop_instance_uid
+
+
+def test_a_report_names_the_earlier_series_that_the_model_compared_with(everything: Result) -> None:
+    result = replace(everything, compared=(COMPARED,), not_compared={"older": "PRIOR-NOT-FOUND"})
+    objects = build(result, REQUEST, PLAIN)
+    check(objects, result.series, PLAIN)
+    document = reported(objects)
+    (study,) = document.PertinentOtherEvidenceSequence
+    assert study.StudyInstanceUID == "2.25.9101"
+    (series,) = study.ReferencedSeriesSequence
+    assert series.SeriesInstanceUID == "2.25.9102"
+    named = [str(item.ReferencedSOPInstanceUID) for item in series.ReferencedSOPSequence]
+    assert named == ["2.25.9103", "2.25.9104"]
+    told = [str(item.get("TextValue", "")) for item in items(document)]
+    assert "Compared with an earlier MR series of 2025-11-03: before." in told
+    assert "Earlier study not compared: older, PRIOR-NOT-FOUND." in told
+
+
+def test_what_is_of_the_study_itself_is_no_evidence_of_others(everything: Result) -> None:
+    study_uid = str(everything.series.headers[0].StudyInstanceUID)
+    result = replace(everything, compared=(replace(COMPARED, study_instance_uid=study_uid),))
+    with pytest.raises(GateRefused, match="stands among the evidence of others"):
+        check(build(result, REQUEST, PLAIN), result.series, PLAIN)
