@@ -51,8 +51,8 @@ class PriorQuestion:
         The study that is analysed, its source, and its identifying attributes by keyword.
     chosen
         What is being fetched; None while nothing is.
-    tried
-        Series Instance UIDs that were not the one.
+    tried, taken
+        Series Instance UIDs that were not the one, and those that another prior of the card has.
     attempt
         1 for the first time that `chosen` is fetched.
     reason
@@ -67,6 +67,7 @@ class PriorQuestion:
     identity: Mapping[str, Any]
     chosen: Candidate | None
     tried: tuple[str, ...]
+    taken: frozenset[str]
     attempt: int
     reason: str | None
 

@@ -46,8 +46,8 @@ class Priors(Protocol):
     def due(self, sources: Collection[str]) -> list[PriorQuestion]:
         """Return what is to be asked now for jobs that read studies of these sources."""
 
-    def choose(self, question: PriorQuestion, chosen: Candidate, listed: Collection[str]) -> None:
-        """Keep which series is looked at, and what the archive lists for it."""
+    def choose(self, question: PriorQuestion, chosen: Candidate, listed: Collection[str]) -> bool:
+        """Keep which series is looked at, and what the archive lists for it; False when it may not be."""
 
     def announce(
         self, question: PriorQuestion, chosen: Candidate, peer: str, instances: Sequence[str]
@@ -129,7 +129,8 @@ class Searcher:
             return
         uids = (chosen.study_instance_uid, chosen.series_instance_uid)
         listed = archive.index.instances(*uids)
-        self.priors.choose(question, chosen, listed)
+        if not self.priors.choose(question, chosen, listed):
+            return  # another prior of the card has it since: the next round looks for another
         fault = self._fetched(archive, question, chosen, wanted, listed)
         if fault is None:
             log("prior found", peer=archive.name, job_id=question.job_id)
@@ -216,7 +217,8 @@ class Searcher:
             told = patients.series_of(uid, [*asked, "NumberOfSeriesRelatedInstances"])
             for one in sorted(told, key=_size, reverse=True):
                 series = one["SeriesInstanceUID"]
-                if series not in question.tried and _may_be(wanted.select, one):
+                known = series in question.tried or series in question.taken
+                if not known and _may_be(wanted.select, one):
                     yield Candidate(study_instance_uid=uid, series_instance_uid=series)
 
     def _studies(

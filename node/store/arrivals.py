@@ -8,7 +8,17 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, insert, literal, select, union_all, update
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    case,
+    exists,
+    insert,
+    literal,
+    select,
+    union_all,
+    update,
+)
 
 from node.core.reception import Known
 from node.core.study import (
@@ -29,6 +39,9 @@ from node.store.subjects import NEW_SUBJECT, subject_of
 
 KEPT_KEYWORDS = (*GEOMETRY_KEYWORDS, *GROUP_KEYWORDS, *COUNT_KEYWORDS, "EchoTime")
 """What is kept of each instance: where it lies, what tells it apart, how many there should be."""
+
+SETTLED_S = 600.0
+"""What an archive was asked for may come twice within this time; later, somebody sends it."""
 
 _OWN, _THEIRS, _ASKED = schema.result_instance.c, schema.instance.c, schema.retrieval.c
 _KNOWN = union_all(
@@ -73,6 +86,17 @@ _REOPEN_SERIES = (
         prior=_PRIOR,
     )
     .returning(_SERIES.identity)
+)
+_SEND_AFTER_ALL = (
+    update(schema.series)
+    .where(
+        _SERIES.series_instance_uid == bindparam("uid"),
+        _SERIES.prior == 1,
+        exists().where(
+            _ASKED.sop_instance_uid == bindparam("instance"), _ASKED.at <= bindparam("settled")
+        ),
+    )
+    .values(prior=0, state=SeriesState.OPEN, last_at=bindparam("now"))
 )
 _NEW_STUDY, _NEW_SERIES = insert(schema.study), insert(schema.series)
 _NEW_INSTANCE, _NEW_LINE = insert(schema.instance), insert(schema.journal)
@@ -138,9 +162,20 @@ def _outcome(held: Known | None, one: Received) -> Outcome | None:
 def _also(connection: Connection, now: float, one: Received, outcome: Outcome) -> None:
     if outcome is Outcome.CORRECTION:
         correct(connection, now, one)
+    elif outcome is Outcome.DUPLICATE:
+        _sent_after_all(connection, now, one)
     elif outcome is Outcome.CONFLICT:
         detail = f"SOP Instance UID {one.header.sop_instance_uid} came with other content"
         tell(connection, now, one.header.study_instance_uid, "conflict", detail)
+
+
+def _sent_after_all(connection: Connection, now: float, one: Received) -> None:
+    """Open a series that was fetched to compare with, and that somebody sends now: its study is to be read."""
+    uids = {"uid": one.header.series_instance_uid, "instance": one.header.sop_instance_uid}
+    sent = {**uids, "now": now, "settled": now - SETTLED_S}
+    if connection.execute(_SEND_AFTER_ALL, sent).rowcount:
+        detail = f"series {one.header.series_instance_uid} was fetched, and {one.peer} sends it"
+        tell(connection, now, one.header.study_instance_uid, "prior sent", detail)
 
 
 def _touch_studies(connection: Connection, now: float, fresh: Sequence[Received]) -> None:

@@ -24,7 +24,7 @@ def past_studies(database: Database, since: float) -> list[PastStudy]:
     with database.reading() as (connection, _):
         uids = connection.execute(
             select(SERIES.c.study_instance_uid)
-            .where(SERIES.c.dispatched_at >= since)
+            .where(SERIES.c.dispatched_at >= since, SERIES.c.prior == 0)
             .group_by(SERIES.c.study_instance_uid)
         ).scalars()
         return [_study(connection, uid) for uid in list(uids)]
@@ -33,7 +33,7 @@ def past_studies(database: Database, since: float) -> list[PastStudy]:
 def _study(connection: Connection, study_instance_uid: str) -> PastStudy:
     rows = connection.execute(
         select(SERIES)
-        .where(SERIES.c.study_instance_uid == study_instance_uid)
+        .where(SERIES.c.study_instance_uid == study_instance_uid, SERIES.c.prior == 0)
         .order_by(SERIES.c.closed_at, SERIES.c.series_instance_uid)
     ).all()
     return PastStudy(

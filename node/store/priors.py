@@ -77,10 +77,12 @@ class PriorStore:
                 )
                 .order_by(JOB.c.priority.desc(), PRIOR.c.created_at, PRIOR.c.name)
             ).all()
-        return [_question(row) for row in rows]
+            return [_question(row, _taken(connection, row.job_id, row.name)) for row in rows]
 
-    def choose(self, question: PriorQuestion, chosen: Candidate, listed: Collection[str]) -> None:
+    def choose(self, question: PriorQuestion, chosen: Candidate, listed: Collection[str]) -> bool:
         """Keep which series is looked at, and the SOP Instance UIDs that the archive lists for it.
+
+        False when another prior of the job has it, or nobody waits any more: nothing was kept.
 
         Raises
         ------
@@ -95,7 +97,9 @@ class PriorStore:
             "attempts": question.attempt,
         }
         with self._database.transaction() as (connection, _):
-            connection.execute(_still(question).values(**values))
+            if chosen.series_instance_uid in _taken(connection, question.job_id, question.name):
+                return False
+            return bool(connection.execute(_still(question).values(**values)).rowcount)
 
     def announce(
         self, question: PriorQuestion, chosen: Candidate, peer: str, instances: Sequence[str]
@@ -270,7 +274,17 @@ def _held(connection: Connection, chosen: Candidate) -> set[str]:
     )
 
 
-def _question(row: Row[Any]) -> PriorQuestion:
+def _taken(connection: Connection, job_id: str, name: str) -> frozenset[str]:
+    """Return the series that the job's other priors are, or may become."""
+    rows = connection.execute(
+        select(PRIOR.c.prior_series_uid).where(
+            PRIOR.c.job_id == job_id, PRIOR.c.name != name, PRIOR.c.prior_series_uid.is_not(None)
+        )
+    ).scalars()
+    return frozenset(uid for uid in rows if uid is not None)
+
+
+def _question(row: Row[Any], taken: frozenset[str]) -> PriorQuestion:
     chosen = None
     if row.prior_series_uid is not None:
         chosen = Candidate(
@@ -285,6 +299,7 @@ def _question(row: Row[Any]) -> PriorQuestion:
         identity={**row.facts, **row.identity},
         chosen=chosen,
         tried=tuple(row.tried),
+        taken=taken,
         attempt=row.attempts + 1,
         reason=row.reason,
     )

@@ -190,6 +190,41 @@ def test_what_somebody_sends_to_a_fetched_series_is_read(store: Store) -> None:
     assert not series.prior
 
 
+def test_what_somebody_sends_again_is_read_too(store: Store) -> None:
+    waiting(store)
+    at = shelf(store)
+    look(store, at)
+    store.close_all()
+    again = received(1, **at.images[EARLIER.series_instance_uid][1])
+    assert store.intake.record(again) is Outcome.DUPLICATE
+    assert store.intake.open_series() == []  # an archive may send twice what it was asked for
+    store.write("UPDATE retrieval SET at = at - 601")
+    assert store.intake.record(again) is Outcome.DUPLICATE
+    (series,) = store.intake.open_series()
+    assert not series.prior
+    assert len(series.instances) == 3
+    assert "prior sent" in store.story()
+
+
+def test_two_priors_of_a_card_are_two_series(store: Store) -> None:
+    store.receive(1, 2, 3)
+    (request,) = store.dispatch(model=MODEL)
+    (claim,) = store.jobs.unprepared()
+    PriorStore(store.database).want(claim, ["before", "long before"], 120.0)
+    at, looking = shelf(store), searcher(store)
+    card = looking.cards[MODEL]
+    twice = (*card.priors, replace(card.priors[0], name="long before"))
+    looking = replace(looking, cards={MODEL: replace(card, priors=twice)})
+    for _ in range(3):
+        store.write("UPDATE prior SET due_at = 1")
+        looking.look(at.gives(), Apart(SetClock(0.0)))
+    (claim,) = store.jobs.unprepared()
+    store.jobs.prepared(request.job_id, Readiness.READY, {})
+    claim = store.claimed()
+    assert {name: len(paths) for name, paths in claim.priors.items()} == {"before": 3}
+    assert claim.no_priors == {"long before": "PRIOR-NOT-FOUND"}
+
+
 def test_what_is_here_already_is_not_fetched_again(store: Store) -> None:
     at = shelf(store)
     for attributes in at.images[EARLIER.series_instance_uid]:
