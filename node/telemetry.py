@@ -44,6 +44,7 @@ MetricName = Literal[
     "overread_corrections_total",  # images that came again with another identity, by peer
     "overread_conflicts_total",  # other objects under a known UID, by peer
     "overread_retrievals",  # missing images that an archive was asked for, by state
+    "overread_priors",  # earlier series that jobs wait for, or waited for, by state
     "overread_outbox",  # bells outstanding
     "overread_announced_instances",  # instances that peers listed, by service
     "overread_confirmations",  # what archives are asked about what they took, by state

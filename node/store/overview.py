@@ -222,6 +222,7 @@ class Overview:
             "withdrawals": schema.withdrawal.c.state,
             "identity": schema.identity_check.c.state,
             "retrievals": schema.retrieval.c.state,
+            "priors": schema.prior.c.state,
             "outbox": schema.outbox.c.queue,
             "announced": schema.announcement.c.kind,
             "confirmations": schema.confirmation.c.state,

@@ -54,6 +54,9 @@ class PriorStore:
             ]
             if rows:
                 connection.execute(insert(PRIOR), rows)
+            for row in rows:
+                asked_for = f"{row['name']}: waited for at most {wait_s or 0:.0f} s"
+                tell(connection, now, claim.study_instance_uid, "prior wanted", asked_for)
             if wait_s is None:
                 wait_no_longer(connection, now, claim.job_id, claim.study_instance_uid, NOBODY)
         return wait_s is not None

@@ -22,6 +22,7 @@ _SOURCES: tuple[tuple[MetricName, str, str, str], ...] = (
     ("overread_corrections_total", "counter", "corrections", "peer"),
     ("overread_conflicts_total", "counter", "conflicts", "peer"),
     ("overread_retrievals", "gauge", "retrievals", "state"),
+    ("overread_priors", "gauge", "priors", "state"),
     ("overread_outbox", "gauge", "outbox", "queue"),
     ("overread_announced_instances", "gauge", "announced", "kind"),
     ("overread_confirmations", "gauge", "confirmations", "state"),

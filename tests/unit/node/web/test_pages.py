@@ -207,6 +207,7 @@ def test_every_metric_of_the_closed_list_is_exposed() -> None:
         "withdrawals",
         "announced",
         "retrievals",
+        "priors",
         "confirmations",
         "commitments",
         "excluded",
