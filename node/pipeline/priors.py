@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Protocol
 
@@ -164,14 +164,21 @@ class Searcher:
             arrived = self.priors.arrived(chosen, listed)
         if arrived is None:
             return INCOMPLETE
+        fault = self._fault(archive, question, wanted, arrived)
+        if fault is not None or not arrived.lacking:
+            return fault
+        self._retrieve(archive, question, chosen, arrived.lacking)
+        arrived = self.priors.arrived(chosen, listed)
+        if arrived is None or arrived.lacking:
+            return INCOMPLETE
+        return self._fault(archive, question, wanted, arrived)  # it may be corrected meanwhile
+
+    def _fault(
+        self, archive: Archive, question: PriorQuestion, wanted: Prior, arrived: Arrived
+    ) -> str | None:
         if not self._is_same(archive, question, arrived.identity):
             return "PRIOR-OF-ANOTHER-PATIENT"
-        if wanted.select.failures(arrived.facts):
-            return "PRIOR-NOT-FITTING"
-        if arrived.lacking:
-            self._retrieve(archive, question, chosen, arrived.lacking)
-            arrived = self.priors.arrived(chosen, listed)
-        return None if arrived is not None and not arrived.lacking else INCOMPLETE
+        return "PRIOR-NOT-FITTING" if wanted.select.failures(arrived.facts) else None
 
     def _wanted(self, question: PriorQuestion) -> Prior:
         card = self.cards.get(question.model)
@@ -234,7 +241,7 @@ class Searcher:
         began = started(question.identity, self.source_of(question.peer))
         if began is None:
             raise Refused("STUDY-DATE-UNKNOWN", "nobody can say what was earlier")
-        day = began.date() if hasattr(began, "date") else began
+        day = began.date() if isinstance(began, datetime) else began
         days = (day - timedelta(days=wanted.within_days), day)
         numbers = {str(one["PatientID"]) for one in self._known_as(question)}
         told = {

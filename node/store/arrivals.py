@@ -40,6 +40,9 @@ from node.store.subjects import NEW_SUBJECT, subject_of
 KEPT_KEYWORDS = (*GEOMETRY_KEYWORDS, *GROUP_KEYWORDS, *COUNT_KEYWORDS, "EchoTime")
 """What is kept of each instance: where it lies, what tells it apart, how many there should be."""
 
+ASKED_S = 3600.0
+"""What was announced longer ago and comes now was not sent because we asked: somebody sends a study."""
+
 SETTLED_S = 600.0
 """What an archive was asked for may come twice within this time; later, somebody sends it."""
 
@@ -54,6 +57,7 @@ _KNOWN = union_all(
     select(_ASKED.sop_instance_uid, literal(""), literal("asked")).where(
         _ASKED.sop_instance_uid.in_(bindparam("uids", expanding=True)),
         _ASKED.state == "ANNOUNCED",
+        _ASKED.at >= bindparam("asked_since"),
     ),
 )
 """What we hold under UIDs, and which of them an archive was asked for: one question."""
@@ -104,13 +108,13 @@ _NEW_INSTANCE, _NEW_LINE = insert(schema.instance), insert(schema.journal)
 
 def known(connection: Connection, uids: Iterable[str]) -> dict[str, Known]:
     """Tell what we hold under each UID; those that we do not know are absent."""
-    return _known_and_asked(connection, uids)[0]
+    return _known_and_asked(connection, uids, 0.0)[0]
 
 
 def _known_and_asked(
-    connection: Connection, uids: Iterable[str]
+    connection: Connection, uids: Iterable[str], asked_since: float
 ) -> tuple[dict[str, Known], set[str]]:
-    rows = connection.execute(_KNOWN, {"uids": list(uids)}).all()
+    rows = connection.execute(_KNOWN, {"uids": list(uids), "asked_since": asked_since}).all()
     found = {uid: (Outcome.STORED, digest) for uid, digest, whose in rows if whose == "theirs"}
     found |= {uid: (Outcome.OWN, "") for uid, _, whose in rows if whose == "own"}
     return found, {uid for uid, _, whose in rows if whose == "asked"}
@@ -118,7 +122,8 @@ def _known_and_asked(
 
 def write(connection: Connection, now: float, arrived: Sequence[Received]) -> list[Outcome | None]:
     """Write what arrived, in one transaction; return what each of it is, None for what was not written."""
-    held, asked = _known_and_asked(connection, {one.header.sop_instance_uid for one in arrived})
+    uids = {one.header.sop_instance_uid for one in arrived}
+    held, asked = _known_and_asked(connection, uids, now - ASKED_S)
     outcomes: list[Outcome | None] = []
     for one in arrived:
         uid = one.header.sop_instance_uid

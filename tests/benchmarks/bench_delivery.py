@@ -28,8 +28,7 @@ ARCHIVES = ("pacs", "research", "backup")
 NAMES = (*ARCHIVES, "ehr", "engine")
 RESULTS = 1000
 WARM = 0.5
-"""Of the deliveries: until then caches fill, the page caches of every lane's connections among them, which grow
-with the database up to their bound; the table shows the way there."""
+"""Of the deliveries: until then what a process holds climbs, ever less; the table shows the way there."""
 LONGEST_S = 3600.0
 EVERY_S = 0.5
 BOUND_MB = 2.0

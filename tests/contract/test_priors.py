@@ -384,6 +384,35 @@ def test_a_result_stands_whose_earlier_series_is_corrected_later(store: Store) -
     assert "prior corrected" in store.story()
 
 
+def test_what_was_asked_for_long_ago_and_is_sent_now_is_read(store: Store) -> None:
+    waiting(store)
+    at = shelf(store)
+    at.keeps_back = 99
+    look(store, at)
+    store.write("UPDATE retrieval SET at = at - 3601")
+    first, *_ = at.images[EARLIER.series_instance_uid]
+    assert store.intake.record(received(1, **first)) is Outcome.STORED
+    (series,) = [one for one in store.intake.open_series() if one.study_instance_uid != STUDY]
+    assert not series.prior
+
+
+def test_a_series_that_is_corrected_while_it_comes_is_not_compared_with(store: Store) -> None:
+    job_id, at = waiting(store), shelf(store)
+    retrieve, first = at.retrieve, at.images[EARLIER.series_instance_uid][0]
+
+    def corrected_meanwhile(study: str, series: str, instances: Sequence[str]) -> None:
+        retrieve(study, series, instances)
+        if len(instances) > 1:
+            other = received(1, peer=PEER, **{**first, "PatientID": "OVR-1"})
+            assert store.take(other, Outcome.CORRECTION) is Outcome.CORRECTION
+
+    gives = replace(at.gives(), retrieve=corrected_meanwhile)
+    searcher(store).look(gives, Apart(SetClock(0.0)))
+    assert store.one(schema.prior).reason == "PRIOR-OF-ANOTHER-PATIENT"
+    look(store, at)
+    assert end_of_waiting(store, job_id) == ("NONE", "PRIOR-OF-ANOTHER-PATIENT")
+
+
 @pytest.mark.parametrize("after", [False, True])
 def test_a_keeper_killed_anywhere_fetches_each_image_once_and_finds_the_same(
     tmp_path: Path, after: bool
