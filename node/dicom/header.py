@@ -6,11 +6,12 @@ is read where they ask.
 
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from typing import Any, BinaryIO
 
 from pydicom import Dataset
+from pydicom.charset import default_encoding
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag, Tag
@@ -25,13 +26,25 @@ from inference.private import PrivateTag
 from inference.selection import OWN_FACTS, Value
 from node.core.identifiers import is_uid
 from node.core.study import HEADER_KEYWORDS, Header
-from node.dicom.values import UNREADABLE, encodings_of, private_counts, private_values, value_of
+from node.dicom import explicit
+from node.dicom.values import (
+    UNREADABLE,
+    encodings_of,
+    explicit_value,
+    private_counts,
+    private_values,
+    value_of,
+)
 from node.errors import NotUnderstood, OutOfResources
 
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 _TAGS = frozenset(
     int(Tag(keyword)) for keyword in ("SpecificCharacterSet", *_UIDS, *HEADER_KEYWORDS)
 )
+
+_UID_TAGS = tuple(int(Tag(keyword)) for keyword in _UIDS)
+_OTHERWISE = {ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian}
+"""Transfer syntaxes whose data sets are not in Explicit VR Little Endian as they stand."""
 
 _META = struct.Struct("<140xI")
 """Preamble, prefix and (0002,0000), whose value counts what follows of the file meta."""
@@ -68,6 +81,8 @@ class HeaderReader:
             )
         )
         self._last = int(self._wanted[-1])
+        self._tags = frozenset(map(int, self._wanted))
+        self._numbered = [(keyword, int(tag)) for keyword, tag in self._keywords]
 
     def read(self, source: BinaryIO) -> Header:
         """Read the head of a DICOM file.
@@ -96,6 +111,9 @@ class HeaderReader:
 
     def read_early(self, head: bytes) -> Header | None:
         """Read the head of a file from its first bytes; None when it does not end within them."""
+        header = self._read_explicit(head)
+        if header is not None:
+            return header
         source = BytesIO(head)
         try:
             header = self._read(source)
@@ -103,6 +121,40 @@ class HeaderReader:
             return None  # told when all of it is there
         # it ended before the pixels, not with the bytes
         return header if source.tell() < len(head) else None
+
+    def _read_explicit(self, head: bytes) -> Header | None:
+        """Read a head of the usual kind; None for another one, and for one that is wrong somewhere."""
+        if self._private or self._counts:
+            return None
+        try:
+            source = BytesIO(head)
+            syntax = read_syntax(source)
+            if syntax in _OTHERWISE:
+                return None
+            found = explicit.elements(head, source.tell(), self._tags, self._last)
+            if found is None:
+                return None
+            named = found.get(explicit.CHARACTER_SET)
+            encodings = explicit.encodings(named) if named is not None else (default_encoding,)
+        except UNREADABLE:
+            return None
+        uids = [explicit.text_of(found.get(tag)) for tag in _UID_TAGS]
+        if not all(map(is_uid, uids)):
+            return None
+        values = {
+            keyword: explicit_value(tag, found[tag], encodings)
+            for keyword, tag in self._numbered
+            if tag in found
+        }
+        sop_class, sop_instance, series, study = uids
+        return Header(
+            sop_class_uid=sop_class,
+            sop_instance_uid=sop_instance,
+            series_instance_uid=series,
+            study_instance_uid=study,
+            transfer_syntax_uid=syntax,
+            values=_given(values),
+        )
 
     def _read(self, source: BinaryIO) -> Header:
         try:
@@ -153,7 +205,11 @@ class HeaderReader:
         found = {keyword: value_of(dataset, tag, encodings) for keyword, tag in self._keywords}
         if self._private:
             found |= private_values(dataset, self._private)
-        return {key: value for key, value in found.items() if value not in (None, "", [])}
+        return _given(found)
+
+
+def _given(values: Mapping[str, Value | None]) -> dict[str, Value]:
+    return {key: value for key, value in values.items() if value not in (None, "", [])}
 
 
 read_header = HeaderReader().read

@@ -1,5 +1,6 @@
 """Values of a data set as plain ones; one that breaks its representation is none, and no reason to refuse."""
 
+import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,7 @@ from pydicom.tag import BaseTag, Tag
 from inference.private import PrivateTag
 from inference.selection import CODE, Value
 from node.core.study import NO_NUMBER
+from node.dicom.explicit import Raw
 
 UNREADABLE = (
     InvalidDicomError,
@@ -33,6 +35,17 @@ UNREADABLE = (
     zlib.error,
 )
 """What pydicom raises for bytes that are no DICOM."""
+
+BROKEN = (*UNREADABLE, OSError)
+"""The same for a value that lies in memory: OSError is pydicom's word for a sequence that breaks off."""
+
+_DECIMAL = rb"[+-]?\d{1,7}(?:\.\d{1,7})?"
+_INTEGER = rb"-?\d{1,9}"
+_NUMBERS = {
+    representation: re.compile(rb"%s(?:\\%s)* ?" % (one, one))
+    for representation, one in (("DS", _DECIMAL), ("IS", _INTEGER))
+}
+"""Decimal and integer strings (PS3.5 6.2) as nearly all are written: no exponent, no space but the padding."""
 
 LONGEST_REMEMBERED = 256
 """Bytes of a value that is remembered in its converted form."""
@@ -53,23 +66,41 @@ def value_of(dataset: Dataset, tag: BaseTag, encodings: tuple[str, ...]) -> Valu
     raw: object = dataset.get_item(tag)
     if isinstance(raw, RawDataElement) and raw.value and raw.length <= LONGEST_REMEMBERED:
         return _converted(
-            tag, raw.VR, bytes(raw.value), (raw.is_implicit_VR, raw.is_little_endian), encodings
+            int(tag),
+            raw.VR,
+            bytes(raw.value),
+            (raw.is_implicit_VR, raw.is_little_endian),
+            encodings,
         )
     return _plain(_get(dataset, tag))
 
 
+def explicit_value(tag: int, raw: Raw, encodings: tuple[str, ...]) -> Value | None:
+    """Do what `value_of` does for an element that `node.dicom.explicit` found."""
+    representation, value = raw
+    if not value:
+        return None
+    pattern = _NUMBERS.get(representation)
+    if pattern is not None and pattern.fullmatch(value):  # a position is another one in each image
+        number = float if representation == "DS" else int
+        numbers = [number(one) for one in value.rstrip(b"\0 ").split(b"\\")]
+        return numbers if len(numbers) > 1 else numbers[0]
+    convert = _converted if len(value) <= LONGEST_REMEMBERED else _converted.__wrapped__
+    return convert(tag, representation, value, (False, True), encodings)
+
+
 @lru_cache(maxsize=4096)
 def _converted(
-    tag: BaseTag,
+    tag: int,
     vr: str | None,
     value: bytes,
     form: tuple[bool, bool],
     encodings: tuple[str, ...],
 ) -> Value | None:
-    raw = RawDataElement(tag, vr, len(value), value, 0, *form)
+    raw = RawDataElement(Tag(tag), vr, len(value), value, 0, *form)
     try:
         return _plain(convert_raw_data_element(raw, encoding=list(encodings)).value)
-    except UNREADABLE:
+    except BROKEN:
         return None
 
 
@@ -117,7 +148,7 @@ def _of_private(value: Any) -> Value | None:
 def _get(dataset: Dataset, tag: BaseTag) -> Any:
     try:
         return dataset[tag].value
-    except UNREADABLE:
+    except BROKEN:
         return None
 
 
