@@ -6,7 +6,7 @@ nothing of the others': a listener knows neither torch nor FHIR.
 
 from node.bootstrap.delivering import Delivering, deliverer
 from node.bootstrap.feed import feed_server
-from node.bootstrap.intake import listener
+from node.bootstrap.intake import listener, record_arrivals
 from node.bootstrap.introduction import key_sets
 from node.bootstrap.keeping import Keeping, Nights, keeper
 from node.bootstrap.messages import mllp_peer
@@ -51,6 +51,7 @@ __all__ = [
     "model_server",
     "parked",
     "record",
+    "record_arrivals",
     "reruns",
     "retention_store",
     "retractions",

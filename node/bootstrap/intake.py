@@ -1,6 +1,12 @@
-"""The listener: the Storage SCP and what it offers besides."""
+"""The listener: the Storage SCP, what it offers besides, and the recorder behind it."""
 
-from collections.abc import Mapping
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, BinaryIO
 
 from node.bootstrap.confirming import commitment_reports
@@ -15,14 +21,24 @@ if TYPE_CHECKING:
     from node.core.study import Header
     from node.dicom.listener import Listener, Service
 
+GATHER_S = 0.03
+"""What is told within this time is recorded together."""
 
-def listener(settings: Settings, number: int = 0) -> "Listener":
+LOOK_S = 1.0
+"""After so long the recorder looks for what nobody told it of."""
+
+
+def listener(
+    settings: Settings, number: int = 0, telling: socket.socket | None = None
+) -> "Listener":
     """Wire the Storage SCP; it is not started yet.
 
     Parameters
     ----------
     number
         Which of the processes that share the port it is, from 0.
+    telling
+        Where it tells the recorder; None for one in a thread of this process.
 
     Raises
     ------
@@ -33,11 +49,12 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
     from node.dicom.contexts import storage_classes
     from node.dicom.handlers import Handlers, Taking
     from node.dicom.listener import Endpoint, Listener
-    from node.dicom.pixels import compare
-    from node.pipeline.receive import receive, recover
+    from node.pipeline.receive import recover
+    from node.store import channel
     from node.store.files import FileStore
     from node.store.index import IntakeStore
     from node.store.room import DiskRoom
+    from node.store.spool import Spool
 
     table = settings.listener
     callers = {
@@ -57,12 +74,22 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
     store = FileStore(settings.node.data / "files", listener=str(number), durable=table.fsync)
     intake = IntakeStore(database(settings), owner=f"listener:{table.port}:{number}")
 
-    def compare_with(path: str, arriving: BinaryIO) -> "tuple[Header, bool | None] | None":
-        return compare(store.root / path, arriving)
-
     reader = header_reader(settings)
-    recovered = recover(store, intake, reader.read, compare_with)
+    # what an earlier version gave its name without a receipt
+    recovered = recover(store, intake, reader.read, _compare(store.root))
     broken = intake.break_open_associations()
+    store.begin()
+    if telling is None:
+        telling, end = _record_beside(settings)
+    else:
+        end = _nothing
+    spool = Spool(
+        store,
+        tell=partial(channel.tell, telling),
+        ended=lambda association_id, released: intake.association_ended(
+            association_id, released=released
+        ),
+    )
     log("listener starts", count=broken, instances=recovered, port=table.port)
     share = -(-table.maximum_associations // table.processes)
     room = DiskRoom(store.root, high=table.disk_high, low=table.disk_low, full=table.disk_full)
@@ -71,12 +98,10 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
     )
     handlers = Handlers(
         taking=Taking(
-            incoming=store.incoming,
-            receive=lambda arrival: receive(arrival, intake, compare_with),
+            incoming=spool.incoming,
+            receive=spool.promise,
             opened=intake.association_opened,
-            ended=lambda association_id, released: intake.association_ended(
-                association_id, released=released
-            ),
+            ended=spool.ended,
             reader=reader,
             sop_classes=frozenset(storage_classes(table.sop_classes)),
         ),
@@ -92,7 +117,95 @@ def listener(settings: Settings, number: int = 0) -> "Listener":
         sop_classes=table.sop_classes,
     )
     services = _services(settings, peers)
-    return Listener(settings.node.ae_title, endpoint, admission, handlers, services)
+
+    def drained() -> None:
+        spool.close()
+        end()
+
+    return Listener(settings.node.ae_title, endpoint, admission, handlers, services, drained)
+
+
+def record_arrivals(
+    settings: Settings,
+    hearing: socket.socket,
+    ended: Callable[[], bool] = lambda: False,
+    begun: Callable[[], object] = lambda: None,
+) -> None:
+    """Record what is promised, as the only one who does, until it ends or no listener is left.
+
+    Parameters
+    ----------
+    hearing
+        Where the listeners tell of it.
+    ended
+        Whether it ends before that; what is left then waits for the next start.
+    begun
+        Called when what an earlier life left is recorded.
+    """
+    from node.pipeline.record import Recorder
+    from node.store import channel
+    from node.store.index import IntakeStore
+    from node.store.promises import PromisedFiles
+
+    root = settings.node.data / "files"
+    make_durable(root)
+    promises = PromisedFiles(root, durable=settings.listener.fsync)
+    recorder = Recorder(
+        promises,
+        IntakeStore(database(settings), owner="recorder"),
+        header_reader(settings).read,
+        _compare(promises.root),
+    )
+    with promises.alone(ended) as alone:
+        if not alone:
+            return
+        recorder.begin()
+        begun()
+        looked = time.monotonic()
+        with contextlib.suppress(EOFError):
+            while not ended():
+                if told := channel.hear(hearing, LOOK_S):
+                    time.sleep(GATHER_S)
+                    told += channel.more(hearing)
+                if time.monotonic() - looked < LOOK_S:
+                    recorder.record(told)
+                else:
+                    recorder.look(told)
+                    looked = time.monotonic()
+        recorder.look()
+
+
+def _record_beside(settings: Settings) -> tuple[socket.socket, Callable[[], None]]:
+    """Start a recorder in a thread; return where it is told, and what ends it."""
+    from node.store import channel
+
+    hearing, telling = channel.pair()
+    ended = Event()
+    thread = Thread(
+        target=record_arrivals, args=(settings, hearing, ended.is_set), name="recorder", daemon=True
+    )
+    thread.start()
+
+    def end() -> None:
+        ended.set()
+        thread.join()
+        hearing.close()
+        telling.close()
+
+    return telling, end
+
+
+def _nothing() -> None:
+    """Leave the recorder to the process that started it."""
+
+
+def _compare(
+    root: Path,
+) -> "Callable[[str, BinaryIO], tuple[Header, bool | None] | None]":
+    """Return what compares an arriving instance with a kept file, by its path under `root`."""
+    from node.dicom.pixels import compare
+
+    return lambda path, arriving: compare(root / path, arriving)
 
 
 def _services(settings: Settings, peers: Mapping[str, str]) -> "list[Service]":

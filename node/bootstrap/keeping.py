@@ -162,6 +162,7 @@ def _commitment_reporter(settings: Settings, opened: "Database") -> Step:
     from integrations.errors import Refused
     from node.pipeline.commit import report_next
     from node.store.commitments import CommitmentStore
+    from node.store.promises import PromisedFiles
 
     store = files(settings)
     commitments = CommitmentStore(opened, settings.queue.lease_s)
@@ -183,7 +184,8 @@ def _commitment_reporter(settings: Settings, opened: "Database") -> Step:
         report_commitment(dicom_peer(settings, peer), request.transaction_uid, answers)
 
     hold_s = settings.commitment.hold_s
-    return lambda hold: report_next(commitments, store, report, hold, hold_s)
+    all_recorded = PromisedFiles(store.root).all_recorded
+    return lambda hold: report_next(commitments, store, all_recorded, report, hold, hold_s)
 
 
 def _verifier(settings: Settings, opened: "Database") -> "Verifier":

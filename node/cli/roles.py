@@ -15,6 +15,9 @@ from node.cli.supervisor import PARENT, Supervisor, listeners, roles
 from node.settings import Settings
 from node.telemetry import log, set_up
 
+RECORDER_NICENESS = 5
+"""An answer that is waited for comes before a record that is not."""
+
 WAKE_S = 0.5
 """How often a process that only waits looks whether a signal came."""
 
@@ -23,6 +26,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     for command in (serve, listener, keeper, worker, web, hl7, triton):
         app.command()(command)
+    app.command(hidden=True)(recorder)
 
 
 def begin(role: str) -> None:
@@ -45,31 +49,49 @@ def serve(config: Config = CONFIG) -> None:
 def listener(
     config: Config = CONFIG,
     socket_fd: Annotated[int, typer.Option(hidden=True)] = -1,
+    told_fd: Annotated[int, typer.Option(hidden=True)] = -1,
     number: Annotated[int, typer.Option(hidden=True)] = 0,
 ) -> None:
-    """Receive studies by C-STORE, in as many processes as `listener.processes` says."""
+    """Receive studies by C-STORE, in as many processes as `listener.processes` says, and record them."""
     from node.dicom.listener import open_port
+    from node.store import channel
 
     settings = load(config)
     begin("listener")
     table = settings.listener
     if socket_fd >= 0:
-        _receive(settings, socket.socket(fileno=socket_fd), number)
+        _receive(settings, socket.socket(fileno=socket_fd), socket.socket(fileno=told_fd), number)
         return
-    listening = open_port(table.host, table.port)
-    if table.processes == 1:
-        _receive(settings, listening, number)
-        return
-    with listening:
-        supervisor = Supervisor(config, listeners(listening, table.processes))
+    hearing, telling = channel.pair()
+    with open_port(table.host, table.port) as listening, hearing, telling:
+        children = listeners(listening, table.processes, (hearing, telling))
+        supervisor = Supervisor(config, children, before_last=telling.close)
         _on_term(supervisor.stop)
         supervisor.run()
 
 
-def _receive(settings: Settings, listening: socket.socket, number: int) -> None:
+def recorder(
+    config: Config = CONFIG, told_fd: Annotated[int, typer.Option(hidden=True)] = -1
+) -> None:
+    """Record what the processes of a listener have answered with Success; each listener starts its own."""
     from node import bootstrap
 
-    server = bootstrap.listener(settings, number)
+    settings = load(config)
+    begin("recorder")
+    # a signal goes to listeners too, which have associations to finish: it ends when nobody can tell it more
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    bootstrap.record_arrivals(
+        settings, socket.socket(fileno=told_fd), begun=lambda: os.nice(RECORDER_NICENESS)
+    )
+
+
+def _receive(
+    settings: Settings, listening: socket.socket, telling: socket.socket, number: int
+) -> None:
+    from node import bootstrap
+
+    server = bootstrap.listener(settings, number, telling)
     ended = threading.Event()
     _on_term(ended.set)
     server.start(listening)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,10 +36,13 @@ class Role:
         ``overread …``, without the configuration.
     descriptors
         Open files that it inherits.
+    last
+        It ends when the others have ended: they need it until then.
     """
 
     arguments: tuple[str, ...]
     descriptors: tuple[int, ...] = ()
+    last: bool = False
 
     def __str__(self) -> str:
         return " ".join(self.arguments)
@@ -61,20 +64,33 @@ def roles(settings: Settings) -> list[Role]:
     return [Role(arguments=arguments) for arguments in named]
 
 
-def listeners(listening: socket.socket, count: int) -> list[Role]:
-    """Return the processes that share a listening socket.
+def listeners(
+    listening: socket.socket, count: int, channel: tuple[socket.socket, socket.socket]
+) -> list[Role]:
+    """Return the recorder, and the processes that share a listening socket.
 
-    It stays open in their parent: while one of them is started again, the kernel holds new connections for
-    it, and the others take them.
+    The sockets stay open in their parent: while one of the processes is started again, the kernel holds new
+    connections for it, which the others take, and what was told.
+
+    Parameters
+    ----------
+    channel
+        The recorder's end, and that of the others.
     """
+    hearing, telling = (end.fileno() for end in channel)
     descriptor = listening.fileno()
-    return [
+    sockets = ("--socket-fd", str(descriptor), "--told-fd", str(telling))
+    receiving = [
         Role(
-            arguments=("listener", "--socket-fd", str(descriptor), "--number", str(number)),
-            descriptors=(descriptor,),
+            arguments=("listener", *sockets, "--number", str(number)),
+            descriptors=(descriptor, telling),
         )
         for number in range(count)
     ]
+    recorder = Role(
+        arguments=("recorder", "--told-fd", str(hearing)), descriptors=(hearing,), last=True
+    )
+    return [recorder, *receiving]
 
 
 @dataclass(slots=True)
@@ -95,11 +111,19 @@ class Supervisor:
         The TOML file that every role reads.
     children
         What it runs.
+    before_last
+        Called at the end, when all have ended but the last.
     """
 
-    def __init__(self, config: Path, children: Sequence[Role]) -> None:
+    def __init__(
+        self,
+        config: Path,
+        children: Sequence[Role],
+        before_last: Callable[[], object] = lambda: None,
+    ) -> None:
         self._config = config
         self._stopping = threading.Event()
+        self._before_last = before_last
         self._children = [_Child(role) for role in children]
 
     def run(self) -> None:
@@ -135,7 +159,13 @@ class Supervisor:
         return process
 
     def _end(self) -> None:
-        running = [child.process for child in self._children if child.process is not None]
+        self._end_all(last=False)
+        self._before_last()
+        self._end_all(last=True)
+
+    def _end_all(self, *, last: bool) -> None:
+        children = [child for child in self._children if child.role.last is last]
+        running = [child.process for child in children if child.process is not None]
         for process in running:
             process.terminate()
         deadline = time.monotonic() + STOP_S

@@ -32,9 +32,9 @@ def data_set_digest(file: BinaryIO) -> str:
     """
     file.seek(140)
     file.seek(144 + int.from_bytes(file.read(4), "little"))
-    digest = hashlib.sha256()
-    while part := file.read(1 << 20):
-        digest.update(part)
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(1 << 18))
+    while count := file.readinto(buffer):  # type: ignore[attr-defined]  # every file has it
+        digest.update(buffer[:count])
     return digest.hexdigest()
 
 

@@ -34,7 +34,7 @@ from node.core.job import (
 )
 from node.core.reception import Known
 from node.core.retention import Holding as HeldSeries
-from node.core.study import Incoming, Outcome, Received, SeriesOfStudy, StoredSeries
+from node.core.study import Header, Incoming, Outcome, Received, SeriesOfStudy, StoredSeries
 from node.core.withdrawal import WithdrawalClaim, WithdrawalState
 
 
@@ -58,6 +58,36 @@ class LeftOver(Protocol):
 
     def left_over(self) -> Iterator[tuple[str, Incoming]]:
         """Return each file that is durable and perhaps not recorded, with its association's identifier."""
+
+
+class Promises(Protocol):
+    """Files that were acknowledged and are in no record yet, by their first names."""
+
+    def waiting(self, *, aside: bool = False) -> list[str]:
+        """Return the names of all, oldest first; `aside`: with those that `set_aside` put away."""
+
+    def reopened(self, name: str) -> tuple[str, Incoming] | None:
+        """Open one, with its association's identifier; None when it is recorded by now.
+
+        Raises
+        ------
+        OutOfResources
+            The disk did not give it back.
+        NotUnderstood
+            Its receipt does not fit it.
+        """
+
+    def keep(self, files: Sequence[tuple[Any, Header, str]]) -> list[str]:
+        """Do what `Incoming.keep` does for several that were reopened, each with its header and its digest.
+
+        Raises
+        ------
+        OutOfResources
+            The disk would not take one of them.
+        """
+
+    def set_aside(self, name: str) -> None:
+        """Put one away of which no record can be made."""
 
 
 class Intake(Protocol):
@@ -86,6 +116,9 @@ class Intake(Protocol):
         OutOfResources
             The records could not be made durable.
         """
+
+    def record_all(self, received: Sequence[Received]) -> list[Outcome | None]:
+        """Do what `record` does for several instances, in one transaction."""
 
     def association_opened(self, association_id: str, peer: str) -> None:
         """Note that an association brings instances now."""

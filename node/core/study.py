@@ -164,6 +164,10 @@ class Incoming(Protocol):
     """A file that is being received. It is ours alone until it has its final name."""
 
     @property
+    def name(self) -> str:
+        """Its first name."""
+
+    @property
     def size(self) -> int:
         """Bytes so far."""
 
@@ -178,6 +182,18 @@ class Incoming(Protocol):
 
     def reading(self) -> AbstractContextManager[BinaryIO]:
         """Open what was written, from its start."""
+
+    def seal(self, association_id: str) -> None:
+        """Make the file durable under its first name, with a receipt: from now on it is promised.
+
+        Raises
+        ------
+        OutOfResources
+            The disk would not take it; it is to be discarded.
+        """
+
+    def close(self) -> None:
+        """Let go of it; whoever records it finds it by its name."""
 
     def keep(self, header: Header, digest: str) -> str:
         """Make the file durable under its final name; return the path relative to the store's root.
@@ -195,7 +211,7 @@ class Incoming(Protocol):
         """Give up the final name: it is recorded that we have this instance elsewhere."""
 
     def discard(self) -> None:
-        """Remove what was written under no final name; nothing happens when it is settled."""
+        """Remove what was written, unless it is promised or has its final name; else let go of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,17 +222,34 @@ class Arrival:
     ----------
     header
         Its head.
-    digest
-        SHA-256 of the data set exactly as received.
     file
-        It lies there, Part 10, not durable yet.
+        It lies there, Part 10.
     association_id, peer
         Who brought it.
     """
 
     header: Header
-    digest: str
     file: "Incoming"
+    association_id: str
+    peer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """What a listener tells of an instance that it answers with Success.
+
+    Parameters
+    ----------
+    name
+        First name of its file.
+    header
+        Its head.
+    association_id, peer
+        Who brought it.
+    """
+
+    name: str
+    header: Header
     association_id: str
     peer: str
 

@@ -36,7 +36,7 @@ class Taking:
     incoming
         Opens a file for an instance of an association.
     receive
-        Makes one instance durable and records it (`node.pipeline.receive`).
+        Makes one instance durable, and sees to its records.
     opened, ended
         Told of the first instance of an association, and of how it ended.
     reader

@@ -99,6 +99,8 @@ class Listener:
         What is done.
     services
         What is offered besides storage.
+    drained
+        Called when the last association is over.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Listener:
         admission: Admission,
         handlers: Handlers,
         services: Sequence[Service] = (),
+        drained: Callable[[], None] = lambda: None,
     ) -> None:
         _config.LOG_REQUEST_IDENTIFIERS = False
         _config.LOG_RESPONSE_IDENTIFIERS = False
@@ -122,6 +125,7 @@ class Listener:
         self._ae.network_timeout = endpoint.idle_timeout_s
         self._ae.acse_timeout = endpoint.handshake_timeout_s
         self._services = services
+        self._drained = drained
         self._server: IntakeServer | None = None
 
     def start(self, listening: socket.socket) -> None:
@@ -166,6 +170,7 @@ class Listener:
                 connection.dul.kill_dul()
         self._ae.shutdown()
         self._server = None
+        self._drained()
 
     def _connections(self) -> list[Any]:
         return self._server.active_associations if self._server is not None else []

@@ -1,10 +1,10 @@
 """One C-STORE from its command to its status: bytes to a file as they come, then made safe."""
 
-import hashlib
 from collections.abc import Callable
+from io import BytesIO
 
 from node.core.identifiers import is_uid
-from node.core.study import Arrival, Header, Incoming, Outcome
+from node.core.study import Arrival, Header, Incoming
 from node.dicom.command_set import StoreRequest
 from node.dicom.header import HeaderReader
 from node.dicom.part10 import file_head
@@ -15,7 +15,8 @@ from node.telemetry import log, log_failure
 HEAD_BYTES = 64 * 1024
 """The first bytes of a file, in which most headers end."""
 
-Receive = Callable[[Arrival], Outcome]
+Receive = Callable[[Arrival], object]
+"""Makes an instance durable, and sees to its records."""
 
 
 class InstanceReception:
@@ -34,7 +35,7 @@ class InstanceReception:
     incoming
         Opens the file that it is written to.
     receive
-        Makes the instance durable and records it (`node.pipeline.receive`).
+        Makes the instance durable, and sees to its records.
     association
         The association's identifier and its peer's name.
     reader
@@ -59,7 +60,6 @@ class InstanceReception:
         self._receive = receive
         self._association = association
         self._reader = reader
-        self._digest = hashlib.sha256()
         self._head = bytearray()
         self._header: Header | None = None
         self._file: Incoming | None = None
@@ -72,7 +72,6 @@ class InstanceReception:
         try:
             if self._file is None:
                 self._file = self._begin()
-            self._digest.update(part)
             self._file.write(part)
             if self._header is None and len(self._head) < HEAD_BYTES:
                 self._read_early(part)
@@ -84,8 +83,8 @@ class InstanceReception:
     def finish(self) -> int:
         """Make the instance safe; return the status that its sender is told.
 
-        Success only when the instance is durable and recorded. A bug of ours ends as 0110, and the sender
-        keeps the instance.
+        Success only when the instance is durable, and sure to be recorded. A bug of ours ends as 0110, and
+        the sender keeps the instance.
         """
         try:
             self._receive(self._arrival())
@@ -131,18 +130,16 @@ class InstanceReception:
             raise self._failure
         if file is None:
             raise NotUnderstood("the data set is empty")
-        header = self._header
-        if header is None:
-            with file.reading() as source:
-                header = self._reader.read(source)
+        header = self._header if self._header is not None else self._read_late(file)
         found = (header.sop_class_uid, header.sop_instance_uid)
         if found != (self._request.sop_class_uid, self._request.sop_instance_uid):
             raise DoesNotMatch("the data set names another SOP class or instance than the command")
         association_id, peer = self._association
-        return Arrival(
-            header=header,
-            digest=self._digest.hexdigest(),
-            file=file,
-            association_id=association_id,
-            peer=peer,
-        )
+        return Arrival(header=header, file=file, association_id=association_id, peer=peer)
+
+    def _read_late(self, file: Incoming) -> Header:
+        if len(self._head) < HEAD_BYTES:  # it is all that came
+            head = bytes(self._head)
+            return self._reader.read_early(head) or self._reader.read(BytesIO(head))
+        with file.reading() as source:
+            return self._reader.read(source)

@@ -44,8 +44,23 @@ def ask(request: CommitmentRequest, commitments: Commitments) -> Asked:
     return asked
 
 
+AllRecorded = Callable[[float], bool]
+"""Waits so long until all that was acknowledged by now is recorded; False when it is not."""
+
+RECORDING_S = 2.0
+"""How long a request waits for the records of what came before it."""
+
+AGAIN_S = 5.0
+"""When they are asked for again after that."""
+
+
 def report_next(
-    commitments: Commitments, files: Files, report: Report, hold: Hold, hold_s: float
+    commitments: Commitments,
+    files: Files,
+    all_recorded: AllRecorded,
+    report: Report,
+    hold: Hold,
+    hold_s: float,
 ) -> bool:
     """Take the transaction that is due longest, answer it, and tell the peer; False when nothing was due.
 
@@ -54,6 +69,8 @@ def report_next(
 
     Parameters
     ----------
+    all_recorded
+        An instance that was acknowledged may be asked for before it is on record.
     hold_s
         How long committed instances are kept.
 
@@ -70,6 +87,9 @@ def report_next(
         with hold(lambda: commitments.renew(claim)):
             failures = claim.failures
             if failures is None:
+                if not all_recorded(RECORDING_S):
+                    commitments.give_back(claim, "RECORDS-FOLLOW", AGAIN_S)
+                    return True
                 found = _examine(request.references, commitments, files)
                 failures = commitments.answer(claim, found, hold_s)
             report(request, failures)

@@ -5,6 +5,7 @@ too (fsync of its parent). An fsync that failed is never tried again on the same
 dropped the pages and call the second one a success.
 """
 
+import errno
 import os
 from pathlib import Path
 
@@ -12,6 +13,23 @@ from pathlib import Path
 def sync(descriptor: int) -> None:
     """Make what a descriptor stands for durable."""
     os.fsync(descriptor)
+
+
+def sync_data(descriptor: int) -> None:
+    """Make the bytes of a file durable, and its length, but not its times."""
+    os.fdatasync(descriptor)
+
+
+def write_synced(descriptor: int, data: bytes, *, at: int) -> None:
+    """Write a few bytes that are durable on return.
+
+    Raises
+    ------
+    OSError
+        The disk would not take them, or not all of them.
+    """
+    if os.pwritev(descriptor, [data], at, os.RWF_DSYNC) != len(data):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def sync_folder(folder: Path) -> None:

@@ -5,11 +5,12 @@
     instances/<study>/<series>/<sop instance>.<digest>.dcm   as received
     results/<claim>/<name>                                   as created; ``.part`` while half-written
     incoming/<listener>/<association>.<number>               half-received, or not recorded yet
+    recording                                                locked by the one who records
     removals                                                 its size counts removals of empty folders
 
 The digest in the name keeps two contents under one UID apart, whoever comes first. A received file gets
-its final name by a link and keeps its first one until it is recorded, so that a start-up finds in
-``incoming`` alone whatever a power cut left between the disk and the database.
+its final name by a link and keeps its first one until it is recorded, so that ``incoming`` alone tells
+what is promised (by a receipt in the file, `node.core.receipt`) or named, and in no record yet.
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from node.errors import OutOfResources
 from node.store.durable import sync, sync_folder, told
 from node.store.folders import DurableFolders
 from node.store.incoming import IncomingFile
+from node.store.promises import receipt_of
 
 
 class FileStore:
@@ -47,6 +49,18 @@ class FileStore:
             (root / name).mkdir(parents=True, exist_ok=True)
         self._incoming.mkdir(parents=True, exist_ok=True)
 
+    def begin(self) -> None:
+        """Make the folder durable in which promised files have their first names.
+
+        Raises
+        ------
+        OSError
+            The disk would not take it.
+        """
+        if self._durable:
+            for folder in (self._incoming, self.root / "incoming", self.root):
+                sync_folder(folder.parent)
+
     def incoming(self, association_id: str) -> IncomingFile:
         """Open a file for an instance that begins to arrive.
 
@@ -63,12 +77,14 @@ class FileStore:
         return IncomingFile(self.root, path, descriptor, self._folders, durable=self._durable)
 
     def left_over(self) -> Iterator[tuple[str, IncomingFile]]:
-        """Return what an earlier life of this listener had on its disk and may not have recorded.
+        """Return what an earlier life of this listener gave its name and may not have recorded.
 
-        What never got its final name was never acknowledged, and is removed. Of each other file the
-        association that brought it is told.
+        What has neither a receipt nor its final name was never acknowledged, and is removed. What has a
+        receipt is the recorder's. Of each other file the association that brought it is told.
         """
         for path in sorted(self._incoming.iterdir()):
+            if receipt_of(path) is not None:
+                continue
             if path.stat().st_nlink < 2:
                 path.unlink()
             else:

@@ -1,17 +1,19 @@
-"""One file that is being received: its bytes first, then its name, then nothing but its name.
+"""One file that is being received: its bytes first, then its receipt, then its name, then nothing but its name.
 
-Its first name, in ``incoming``, goes only when it is recorded. Until then a start-up finds it there.
+Its first name, in ``incoming``, goes only when it is recorded. Until then it is found there.
 """
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from node.core.receipt import Receipt
 from node.core.study import Header
 from node.errors import OutOfResources
-from node.store.durable import sync, sync_folder, told
+from node.store.durable import sync, sync_data, sync_folder, told, write_synced
 from node.store.folders import DurableFolders
 
 
@@ -32,6 +34,8 @@ class IncomingFile:
         False skips every sync.
     named
         It has its last name already.
+    sealed
+        It has a receipt already.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class IncomingFile:
         *,
         durable: bool = True,
         named: bool = False,
+        sealed: bool = False,
     ) -> None:
         self._root = root
         self._path = path
@@ -50,8 +55,14 @@ class IncomingFile:
         self._folders = folders
         self._durable = durable
         self._named = named
+        self._sealed = sealed
         self._final: Path | None = None
         self._size = os.fstat(descriptor).st_size
+
+    @property
+    def name(self) -> str:
+        """Its first name, relative to ``incoming``."""
+        return f"{self._path.parent.name}/{self._path.name}"
 
     @property
     def size(self) -> int:
@@ -82,6 +93,32 @@ class IncomingFile:
             source.seek(0)
             yield source
 
+    def seal(self, association_id: str) -> None:
+        """Make the file durable under its first name, with a receipt: from now on it is promised.
+
+        Raises
+        ------
+        OutOfResources
+            The disk would not take it; it is to be discarded.
+        """
+        receipt = Receipt(association_id=association_id, size=self._size).encode()
+        try:
+            if not self._durable:
+                os.pwrite(self._descriptor, receipt, 0)
+            else:
+                sync_data(self._descriptor)
+                sync_folder(self._path.parent)
+                write_synced(self._descriptor, receipt, at=0)
+        except OSError as error:
+            raise OutOfResources(told(error)) from error
+        self._sealed = True
+
+    def close(self) -> None:
+        """Let go of it; whoever records it finds it by its name."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
     def keep(self, header: Header, digest: str) -> str:
         """Make the file durable under its final name; return the path relative to the store's root.
 
@@ -90,23 +127,16 @@ class IncomingFile:
         Raises
         ------
         OutOfResources
-            The disk would not take it. Nothing of it is left, unless its name is what could not be made
-            durable: somebody else may count on that name by now, so both names stay, and a start-up or the
-            next association that brings the same goes on from there.
+            The disk would not take it. Nothing of it is left, unless it has a receipt, or its name is what
+            could not be made durable: somebody else may count on that name by now, so both names stay, and
+            a start-up or the next association that brings the same goes on from there.
         """
-        folder = Path("instances") / header.study_instance_uid / header.series_instance_uid
-        path = folder / f"{header.sop_instance_uid}.{digest[:16]}.dcm"
-        try:
-            self._folders.fill(self._root / folder, lambda: self._link(self._root / path))
-            if self._durable:
-                sync_folder(self._root / folder)
-        except OSError as error:
-            raise OutOfResources(told(error)) from error
-        return str(path)
+        kept = keep_together(self._root, self._folders, [(self, header, digest)], self._durable)
+        return kept[0]
 
     def settle(self) -> None:
         """Note that it is recorded: a start-up has nothing to do about it any more."""
-        self._close()
+        self.close()
         self._path.unlink(missing_ok=True)
 
     def withdraw(self) -> None:
@@ -116,14 +146,19 @@ class IncomingFile:
         self.settle()
 
     def discard(self) -> None:
-        """Remove what was written, unless it has its final name: then a start-up looks after it."""
-        self._close()
-        if not self._named:
+        """Remove what was written, unless it is promised or has its final name: then others look after it."""
+        self.close()
+        if not self._named and not self._sealed:
             with contextlib.suppress(OSError):
                 self._path.unlink(missing_ok=True)
 
-    def _link(self, final: Path) -> None:
-        self._sync(self._descriptor)
+    def make_durable(self) -> None:
+        """Make the bytes durable: of a promised file they are, but for a receipt that was found half-way."""
+        if self._durable:
+            sync_data(self._descriptor) if self._sealed else sync(self._descriptor)
+
+    def link(self, final: Path) -> None:
+        """Give the file its final name, or see to the one that stands there."""
         try:
             os.link(self._path, final)
         except FileExistsError:
@@ -145,15 +180,53 @@ class IncomingFile:
         descriptor = os.open(final, os.O_RDONLY)
         try:
             self._size = os.fstat(descriptor).st_size
-            self._sync(descriptor)
+            if self._durable:
+                sync(descriptor)
         finally:
             os.close(descriptor)
 
-    def _sync(self, descriptor: int) -> None:
-        if self._durable:
-            sync(descriptor)
 
-    def _close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+def keep_together(
+    root: Path,
+    folders: DurableFolders,
+    files: Sequence[tuple[IncomingFile, Header, str]],
+    durable: bool,
+) -> list[str]:
+    """Do what `IncomingFile.keep` does for several; each folder is synced once.
+
+    Parameters
+    ----------
+    root, folders
+        Of their store.
+    files
+        Each with its header and the digest of its data set.
+    durable
+        False skips every sync.
+
+    Raises
+    ------
+    OutOfResources
+        The disk would not take one of them.
+    """
+    inside: dict[Path, list[tuple[IncomingFile, str]]] = {}
+    paths = []
+    for file, header, digest in files:
+        folder = Path("instances") / header.study_instance_uid / header.series_instance_uid
+        name = f"{header.sop_instance_uid}.{digest[:16]}.dcm"
+        inside.setdefault(folder, []).append((file, name))
+        paths.append(str(folder / name))
+    try:
+        for folder, named in inside.items():
+            folders.fill(root / folder, partial(_link_all, root / folder, named))
+        if durable:
+            for folder in inside:
+                sync_folder(root / folder)
+    except OSError as error:
+        raise OutOfResources(told(error)) from error
+    return paths
+
+
+def _link_all(folder: Path, named: Sequence[tuple[IncomingFile, str]]) -> None:
+    for file, name in named:
+        file.make_durable()
+        file.link(folder / name)

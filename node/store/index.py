@@ -1,6 +1,6 @@
 """What was received: journal, associations, instances, series, studies."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,12 +10,11 @@ from node.core.completeness import Evidence
 from node.core.reception import Known
 from node.core.study import Outcome, Received, SeriesState, StoredSeries
 from node.store import schema
-from node.store.arrivals import known
+from node.store.arrivals import known, write
 from node.store.database import Database
 from node.store.decisions import waiting
 from node.store.events import tell
 from node.store.evidence import announced, archive_list
-from node.store.recorder import Recorder
 
 
 class IntakeStore:
@@ -32,7 +31,6 @@ class IntakeStore:
     def __init__(self, database: Database, owner: str) -> None:
         self._database = database
         self._owner = owner
-        self._recorder = Recorder(database)
         self._open: dict[str, tuple[StoredSeries, frozenset[str]]] = {}
 
     def known(self, sop_instance_uid: str) -> Known | None:
@@ -65,7 +63,18 @@ class IntakeStore:
         OutOfResources
             The database could not be written.
         """
-        return self._recorder.record(received)
+        return self.record_all([received])[0]
+
+    def record_all(self, received: Sequence[Received]) -> list[Outcome | None]:
+        """Do what `record` does for several instances, in one transaction.
+
+        Raises
+        ------
+        OutOfResources
+            The database could not be written; nothing of them is.
+        """
+        with self._database.transaction() as (connection, now):
+            return write(connection, now, received)
 
     def association_opened(self, association_id: str, peer: str) -> None:
         """Note that an association brings instances now.

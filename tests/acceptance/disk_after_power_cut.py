@@ -25,6 +25,7 @@ class Sync(enum.Enum):
     """The kinds of syncs that a replay can leave out, to show that each is needed."""
 
     FILE = "the content of a file"
+    RECEIPT = "a file's receipt"
     FOLDER = "the names of files in a folder"
     NEW_FOLDER = "the names of a study's and a series' folder"
     RECORD = "the database"
@@ -125,6 +126,15 @@ class Disk:
         stayed = {n: node for n, node in folder.durable.items() if _kind(n, node) in self._lost}
         folder.durable = {**stayed, **kept}
 
+    def write_synced(self, path: str, offset: int, data: bytes) -> None:
+        """Write bytes that are durable, whatever else of their file is."""
+        self.write(path, offset, data)
+        if Sync.RECEIPT not in self._lost:
+            file = self._file(path)
+            durable = bytearray(file.durable.ljust(offset + len(data), b"\0"))
+            durable[offset : offset + len(data)] = data
+            file.durable = bytes(durable)
+
     def survivors(self) -> dict[str, bytes | None]:
         """Return what is there after the power came back, relative to the root; None for a folder."""
         return dict(_walk(self._top, PurePosixPath()))
@@ -209,7 +219,7 @@ class Replay:
         match call.name:
             case "openat" | "open" | "creat":
                 self._open(call)
-            case "write" | "writev" | "pwrite64" | "lseek" | "ftruncate" | "fallocate":
+            case "write" | "writev" | "pwrite64" | "pwritev2" | "lseek" | "ftruncate" | "fallocate":
                 if self._disk.holds(call.path):
                     self._content(call)
             case _:
@@ -239,6 +249,8 @@ class Replay:
                 self._offsets[key] = call.result
             case "pwrite64":
                 self._disk.write(path, call.last_number, call.strings[0][: call.result])
+            case "pwritev2" if call.synced_at is not None:
+                self._disk.write_synced(path, call.synced_at, call.strings[0][: call.result])
             case "ftruncate":
                 self._disk.truncate(path, call.last_number)
             case "write" | "writev":

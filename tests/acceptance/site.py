@@ -150,6 +150,15 @@ class Site:
         """Wait until C-STORE is taken; the port is open before the processes that share it serve."""
         self.wait(lambda: _answers(self.port), "the listener")
 
+    def wait_recorded(self, count: int, timeout_s: float = 60) -> None:
+        """Wait until `count` instances are on record: that follows the answer to their C-STORE."""
+        question = "select count(*) from instance"
+        self.wait(
+            lambda: (self.rows(question) or [(0,)])[0][0] >= count,
+            f"{count} instance(s) on record",
+            timeout_s,
+        )
+
     def wait_jobs(self, state: str, count: int = 1, timeout_s: float = 120) -> None:
         """Wait until `count` jobs are in `state`."""
         question = f"select count(*) from job where state = '{state}'"  # noqa: S608 - ours

@@ -22,6 +22,7 @@ _RESUMED = re.compile(r"<\.\.\. (\w+) resumed>(.*)", re.DOTALL)
 _CALL = re.compile(r"(\w+)\((.*)\) += (-?\d+).*", re.DOTALL)
 _OPENED = re.compile(r"\) += \d+<([^>]*)>")
 _LAST = re.compile(r"(\d+) *\) += -?\d+[^)]*$")
+_SYNCED = re.compile(r", (\d+), RWF_DSYNC *\) += \d+$")
 _DESCRIPTOR = re.compile(r"(\d+)<([^>]*)>(\(deleted\))?")
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 
@@ -69,6 +70,12 @@ class Call:
         found = _LAST.search(self.text)
         assert found is not None, self.text[-200:]
         return int(found[1])
+
+    @property
+    def synced_at(self) -> int | None:
+        """Offset of a ``pwritev2`` whose bytes are durable when it returns; None of another one."""
+        found = _SYNCED.search(self.text)
+        return None if found is None else int(found[1])
 
     @property
     def descriptor(self) -> int:

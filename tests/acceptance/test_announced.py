@@ -126,6 +126,7 @@ def test_what_is_announced_is_waited_for(
         site.wait_listening()
         announce(site, instances)
         send(site, instances[:-1])
+        site.wait_recorded(len(instances) - 1)
         end = time.monotonic() + WATCHED_S
         while time.monotonic() < end:  # without the list it would be closed after a quarter of it
             assert site.rows("select state from series") == [("OPEN",)]

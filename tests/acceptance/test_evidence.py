@@ -161,6 +161,7 @@ def test_a_sender_that_pauses_on_an_open_association_gets_no_job(
         files = sorted(study.folder.glob("*.dcm"))
         for file in files[:length]:
             assert association.send_c_store(dcmread(file)).Status == 0
+        site.wait_recorded(length)
         end = time.monotonic() + PAUSE_S
         while time.monotonic() < end:
             assert site.rows("select state from series") == [("OPEN",)]

@@ -279,10 +279,10 @@ def test_a_listener_killed_in_the_middle_of_an_association(
     kill(hospital.keeper)
     kill_all(hospital.listener)
     site.wait(lambda: not sender.is_alive(), "the sender to notice")
-    question = "select count(*) from instance where study_instance_uid = ?"
-    assert site.rows(question, study.uid) == [(len(images) // 2,)]
     hospital.listener = site.start("listener")
     site.wait_listening()
+    question = "select count(*) from instance where study_instance_uid = ?"
+    site.wait(lambda: site.rows(question, study.uid) == [(len(images) // 2,)], "its half")
     hospital.send(study)
     hospital.keeper = site.start("keeper")
     with site.running(ANALYSE, DELIVER):
@@ -318,6 +318,7 @@ def test_the_whole_way_run_twice_and_a_worker_killed_while_triton_computes(
         "where study_instance_uid = ? group by outcome"
     )
     count = len(list(HEAD.glob("*.dcm")))
+    site.wait(lambda: sum(dict(site.rows(question, uid)).values()) >= 2 * count, "the second half")
     assert dict(site.rows(question, uid)) == {"stored": count, "duplicate": count}
     balance = site.cli("ledger", "--verify")
     assert balance.returncode == 0, balance.stderr

@@ -83,6 +83,7 @@ def send(site: Site, *, timeout_s: float = 60) -> int | None:
 def recovers(site: Site, acknowledged: int) -> None:
     """Check that the next image is taken, and that everything acknowledged is accounted for."""
     site.wait(lambda: send(site) == SUCCESS, "an image to be taken again", timeout_s=60)
+    site.wait_recorded(acknowledged + 1)
     assert site.rows("select count(*) from instance") == [(acknowledged + 1,)]
     balance = site.cli("ledger", "--verify")
     assert balance.returncode == 0, balance.stdout + balance.stderr
@@ -148,11 +149,31 @@ def test_a_database_that_is_locked_for_long(tmp_path: Path) -> None:
             other.execute("begin immediate")
             began = time.monotonic()
             status = send(site, timeout_s=LOCKED_S + 30)
-            assert status == OUT_OF_RESOURCES, "Success means recorded, and nothing could be"
+            assert status == OUT_OF_RESOURCES, "an association is recorded before its first image"
             assert echo_within(site.port, 1.0)
             site.wait(lambda: time.monotonic() - began > LOCKED_S, "the lock's time")
             other.execute("rollback")
         recovers(site, 1)
+
+
+def test_an_association_goes_on_while_the_database_is_locked(tmp_path: Path) -> None:
+    with listening(tmp_path / "site") as site:
+        with Association(site.port) as association:
+            first, *more = (minimal(MR_IMAGE, next(NUMBERS), PIXELS) for _ in range(4))
+            assert association.store(first, 1) == SUCCESS
+            site.wait_recorded(1)
+            with contextlib.closing(sqlite3.connect(site.data / "overread.db", timeout=5)) as other:
+                other.isolation_level = None
+                other.execute("begin immediate")
+                assert [association.store(one, 2) for one in more] == [SUCCESS] * len(more)
+                assert site.rows("select count(*) from instance") == [(1,)]
+                other.execute("rollback")
+        site.wait(
+            lambda: site.rows("select outcome from association") == [("RELEASED",)],
+            "the end of the association",
+        )
+        assert site.rows("select count(*) from instance") == [(4,)], "an end comes after its images"
+        recovers(site, 4)
 
 
 @pytest.mark.long
@@ -165,8 +186,10 @@ def test_a_clock_that_jumps_backwards(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("CLOCK_IS_OFF_BY", str(hand))
     with listening(tmp_path / "site") as site:
         assert send(site) == SUCCESS
+        site.wait_recorded(1)
         hand.write_text("-3600")
         assert send(site) == SUCCESS
+        site.wait_recorded(2)
         first, second = (row[0] for row in site.rows("select at from journal order by line"))
         assert second < first - 3000, "the listener's clock was to jump"
         recovers(site, 2)

@@ -72,6 +72,7 @@ def _free(port: int) -> bool:
 
 
 def _check(site: Site, acknowledged: dict[str, str]) -> None:
+    site.wait_recorded(len(acknowledged))
     recorded = dict(site.rows("select sop_instance_uid, path from instance"))
     missing = set(acknowledged) - set(recorded)
     assert not missing, f"{len(missing)} answered Success and not recorded"

@@ -25,6 +25,7 @@ def test_eight_associations_at_once(tmp_path: Path) -> None:
         )
         peak = peak_mb(listener.pid)
         count = ASSOCIATIONS * IMAGES
+        site.wait_recorded(count)
         assert site.rows("select outcome, count(*) from journal") == [("stored", count)]
     print(f"{idle:.0f} MB idle, {peak:.0f} MB at most")
     assert peak <= BOUND_MB

@@ -1,6 +1,7 @@
 """The power fails when a C-STORE response leaves: what the disk keeps holds every image that was acknowledged.
 
-A listener under load is traced; its calls are replayed on a disk that keeps only what was synced.
+A listener under load is traced with its recorder; their calls are replayed on a disk that keeps only what was
+synced. On that disk the recorder starts, as it does when the power is back.
 """
 
 import contextlib
@@ -17,6 +18,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from node.dicom.header import read_header
+from node.errors import OutOfResources
+from node.pipeline.record import Recorder
+from node.store.database import Database
+from node.store.index import IntakeStore
+from node.store.promises import PromisedFiles
 from tests.acceptance.disk_after_power_cut import Disk, Replay, Sync
 from tests.acceptance.site import Plan, Site, peer_source, running_site
 from tests.acceptance.system_calls import OPTIONS, read_calls
@@ -26,8 +33,11 @@ from tests.peers import program
 pytestmark = [pytest.mark.peers, pytest.mark.slow]
 
 ASSOCIATIONS = 3
-IMAGES = 8
+IMAGES = 40
 """On each association, two in each series, so that folders become new under load."""
+
+EACH = 8
+"""The power is cut at each eighth answer, and at the last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +85,7 @@ def test_without_one_kind_of_sync_something_is_lost(
     faults, _ = _lost(trace, tmp_path, {sync})
     assert faults, f"nothing needs the sync of {sync.value}"
     # the images are missed one by one, not with the whole tree
-    assert sync is Sync.RECORD or not any("no database" in fault for fault in faults)
+    assert sync is Sync.RECORD or not any("database" in fault for fault in faults)
 
 
 def test_the_ledger_adds_up_when_power_is_back(trace: Trace, tmp_path: Path) -> None:
@@ -86,19 +96,20 @@ def test_the_ledger_adds_up_when_power_is_back(trace: Trace, tmp_path: Path) -> 
         disk.materialise(tmp_path / "disk")
         (tmp_path / "disk" / "data").rename(site.data)
         site.start("listener")
-        site.wait_listening()
-        assert site.rows("select count(*) from instance") >= [(len(answered),)]
+        site.wait_recorded(len(answered))
         balance = site.cli("ledger", "--verify")
         assert balance.returncode == 0, balance.stdout + balance.stderr
 
 
 def _lost(trace: Trace, folder: Path, lost: Set[Sync]) -> tuple[list[str], int]:
-    """Cut the power at each response; tell what is gone, and how many were answered Success."""
+    """Cut the power at responses; tell what is gone, and how many were answered Success."""
     faults: list[str] = []
     answered: list[int] = []
     with trace.file.open(encoding="ascii") as lines:
         for answer in Replay(Disk(trace.root, lost)).answers(read_calls(lines)):
             answered.append(answer.message_id)
+            if len(answered) % EACH and len(answered) < len(trace.images):
+                continue
             disk = folder / f"after-{len(answered)}"
             disk.mkdir()
             answer.disk.materialise(disk)
@@ -112,18 +123,29 @@ def _faults(disk: Path, images: Sequence[Image]) -> list[str]:
     if not database.exists():
         return ["there is no database"]
     try:
+        _recover(disk / "data")
         with contextlib.closing(sqlite3.connect(database)) as connection:
             rows = connection.execute(
                 "select sop_instance_uid, instance.path from instance "
                 "join journal using (sop_instance_uid) where outcome = 'stored'"
             ).fetchall()
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, OutOfResources) as error:
         return [f"the database: {error}"]
     return [
         fault
         for image in images
         if (fault := _fault(disk / "data" / "files", image, dict(rows), len(rows)))
     ]
+
+
+def _recover(data: Path) -> None:
+    """Do what a recorder does when it starts."""
+    database = Database(data / "overread.db")
+    database.migrate()
+    promises = PromisedFiles(data / "files", durable=False)
+    intake = IntakeStore(database, owner="recorder")
+    Recorder(promises, intake, read_header, lambda *_: None).begin()
+    database.close()
 
 
 def _fault(files: Path, image: Image, paths: dict[str, str], lines: int) -> str | None:

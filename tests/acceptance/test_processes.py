@@ -34,7 +34,7 @@ FOREIGN = ("torch", "tritonclient", "highdicom", "fhir", "celery")
 """What other roles stand on, and a listener must not carry."""
 
 PROBES = 5
-PROMPT_S = 5.0
+PROMPT_S = 8.0
 """A process that has nothing to finish ends well within the ten seconds that a drain may take."""
 
 WIRED = """
@@ -72,15 +72,18 @@ def test_what_a_listener_carries_is_seen(site: Site) -> None:
     assert not _modules(site, extra="import celery").isdisjoint(FOREIGN)
 
 
+@pytest.mark.parametrize("to_all", [False, True], ids=["to its first process", "to all"])
 def test_a_listener_finishes_its_associations_and_takes_no_more(
-    site: Site, study: SmallStudy
+    site: Site, study: SmallStudy, to_all: bool
 ) -> None:
+    """A terminal sends its signal to every process: then too the recorder ends after the others."""
     listener = site.start("listener")
     site.wait_listening()
     images = [dcmread(path) for path in sorted(study.folder.iterdir())]
     with _association(site) as running:
         assert running.send_c_store(images[0]).Status == 0x0000
-        listener.send_signal(signal.SIGTERM)
+        for pid in (listener.pid, *(pids_of(listener) if to_all else ())):
+            os.kill(pid, signal.SIGTERM)
         with contextlib.ExitStack() as refused:
             site.wait(
                 lambda: not refused.enter_context(_association(site)).is_established,

@@ -22,7 +22,7 @@ from inference.triton import Ports, start
 from node.cli.models import REPOSITORY
 from node.clock import SystemClock
 from node.core.completeness import Evidence, Witness
-from node.core.identifiers import data_set_digest, job_id
+from node.core.identifiers import job_id
 from node.core.job import JobRequest, Readiness
 from node.core.study import Arrival, StoredSeries
 from node.demo.modality import images
@@ -116,10 +116,8 @@ def _received(files: FileStore, intake: IntakeStore) -> StoredSeries:
         file = files.incoming("bench")
         file.write(path.read_bytes())
         with file.reading() as source:
-            header, digest = read_header(source), data_set_digest(source)
-        arrival = Arrival(
-            header=header, digest=digest, file=file, association_id="bench", peer="bench"
-        )
+            header = read_header(source)
+        arrival = Arrival(header=header, file=file, association_id="bench", peer="bench")
         receive(arrival, intake, lambda *_: None)
     return intake.open_series()[0]
 

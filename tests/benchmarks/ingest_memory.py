@@ -34,11 +34,14 @@ def memory(folder: Path, images: int, large_mb: int) -> tuple[dict[str, float], 
         process = site.start("listener")
         site.wait(lambda: echo_within(site.port, 5), "an echo")
         _many(site, 0, WARM_IMAGES)
+        site.wait_recorded(WARM_IMAGES)
         warm = resident_mb(process.pid)
         _many(site, WARM_IMAGES, images)
+        site.wait_recorded(WARM_IMAGES + images)
         many = resident_mb(process.pid) - warm
         before = peak_mb(process.pid)
         _large(site, large_mb)
+        site.wait_recorded(WARM_IMAGES + images + 1)
         large = peak_mb(process.pid) - before
     growth = {"images": round(many, 1), "large object": round(large, 1)}
     print(

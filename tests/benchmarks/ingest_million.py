@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.acceptance.site import Plan, Site, peer_source, running_site
-from tests.acceptance.wire import MR_IMAGE, SUCCESS, Association, echo_within, minimal
+from tests.acceptance.wire import MR_IMAGE, SUCCESS, Association, Image, echo_within, minimal
 
 LEAST, MOST = 0.85, 1.15
 IMAGES = 200
 PER_SERIES = 200
+RECORDED_S = 30.0
+"""After its answer an image is on record long before."""
 
 COUNTING = """
     import os, sqlite3, sqlite3.dbapi2
@@ -133,6 +135,7 @@ def _prepare(site: Site, rows: int) -> Path:
 
 
 def _speed(site: Site, run: int) -> float:
+    """Return images per second, until the last one is on record."""
     pixels = bytes(128 * 1024)
     images = [minimal(MR_IMAGE, run * 10_000 + number, pixels) for number in range(IMAGES)]
     with Association(site.port) as association:
@@ -140,15 +143,26 @@ def _speed(site: Site, run: int) -> float:
         for number, image in enumerate(images, start=1):
             if association.store(image, number) != SUCCESS:
                 raise RuntimeError(f"an image was refused: {site.folder}")
+        _wait_recorded(site, images[-1])
         return IMAGES / (time.perf_counter() - began)
 
 
 def _calls(site: Site, counts: Path) -> float:
-    """Count the statements of one image more in the middle of an association."""
+    """Count the statements of one image more in the middle of an association, each recorded for itself."""
     with Association(site.port) as association:
         images = [minimal(MR_IMAGE, 10**9 + number) for number in range(51)]
-        association.store(images[0], 1)
-        before = counts.stat().st_size
-        for number, image in enumerate(images[1:], start=2):
+        before = 0
+        for number, image in enumerate(images, start=1):
             association.store(image, number)
+            _wait_recorded(site, image)
+            before = before or counts.stat().st_size
         return round((counts.stat().st_size - before) / 50, 1)
+
+
+def _wait_recorded(site: Site, image: Image) -> None:
+    question = "select 1 from instance where sop_instance_uid = ?"
+    deadline = time.monotonic() + RECORDED_S
+    while not site.rows(question, image.sop_instance_uid):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"an image is not recorded: {site.folder}")
+        time.sleep(0.002)

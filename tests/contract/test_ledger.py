@@ -16,7 +16,7 @@ from node.store.ledger import balance
 from tests.benchmarks.bench_ledger import fill, measured
 from tests.contract.nodes import Node
 from tests.contract.stores import ENGINES
-from tests.unit.node.samples import SECRETS, arrival, result_set
+from tests.unit.node.samples import SECRETS, arrival, dicom, digest_of, result_set
 
 
 @dataclass(kw_only=True)
@@ -141,12 +141,21 @@ def test_a_file_that_was_just_written_is_no_difference(archive: Archive) -> None
 def test_a_file_that_waits_for_a_start_up_is_no_difference(archive: Archive) -> None:
     file = archive.files.incoming("a1")
     one = arrival(9, file=file)
-    path = archive.files.root / file.keep(one.header, one.digest)
+    path = archive.files.root / file.keep(one.header, digest_of(dicom(9)))
     file.discard()  # the database refused: it was not acknowledged, and has two names
     assert archive.balance().adds_up
     ((_, waits),) = archive.files.left_over()
     waits.settle()
     assert archive.fault().startswith(f"FILE-ADDED: {path.relative_to(archive.files.root)}: ")
+
+
+def test_what_was_acknowledged_and_is_in_no_record(archive: Archive) -> None:
+    file = archive.files.incoming("a1")
+    arrival(9, file=file)
+    file.seal("a1")
+    file.close()
+    assert balance(archive.store.database, archive.files.root).adds_up, "it is young"
+    assert archive.fault().startswith(f"UNRECORDED: incoming/{file.name}: the instance was ack")
 
 
 def test_files_of_a_lost_claim_are_given_a_day(archive: Archive) -> None:

@@ -1,6 +1,6 @@
 """Two associations bring something under one UID at the same moment: nothing is lost, nothing stands twice."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, BinaryIO
@@ -42,9 +42,9 @@ class AtTheRecord(IntakeStore):
 
     pause: Callable[[], None]
 
-    def record(self, received: Received) -> Outcome | None:
+    def record_all(self, received: Sequence[Received]) -> list[Outcome | None]:
         self.pause()
-        return super().record(received)
+        return super().record_all(received)
 
 
 def same_image(_: str, __: BinaryIO) -> tuple[Header, bool | None]:

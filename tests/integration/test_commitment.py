@@ -113,6 +113,7 @@ def test_a_file_that_changed_on_the_disk_is_not_committed(site: Site, orthanc: O
     with site.running(LISTENER, KEEPER):
         site.wait_listening()
         orthanc.send("overread")
+        site.wait_recorded(COUNT)
         ((path,),) = site.rows("select path from instance where sop_instance_uid = '2.25.3002'")
         file = site.data / "files" / path
         file.write_bytes(file.read_bytes()[:-2] + b"\1\1")

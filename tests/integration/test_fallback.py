@@ -22,7 +22,6 @@ from integrations.pacs.storage import StorageDestination
 from node.cli.models import REPOSITORY
 from node.clock import SystemClock
 from node.core.form import Wish
-from node.core.identifiers import data_set_digest
 from node.core.job import Readiness
 from node.core.study import Arrival
 from node.dicom.header import read_header
@@ -97,10 +96,9 @@ class Node:
             file = self.files.incoming(f"a{number}")
             file.write(path.read_bytes())
             with file.reading() as source:
-                header, digest = read_header(source), data_set_digest(source)
+                header = read_header(source)
             one = Arrival(
                 header=header,
-                digest=digest,
                 file=file,
                 association_id=f"a{number}",
                 peer="modality",

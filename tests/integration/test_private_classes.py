@@ -22,6 +22,7 @@ from node.store.index import IntakeStore
 from node.store.jobs import JobStore
 from node.store.ledger import balance
 from tests.contract.stores import Store
+from tests.peers import wait_for
 from tests.unit.node.samples import EVIDENCE, MR, dicom
 
 CSA = "1.3.12.2.1107.5.9.1"
@@ -61,6 +62,14 @@ class Site:
         for uid in classes:
             ae.add_requested_context(uid, ExplicitVRLittleEndian)
         return ae.associate("127.0.0.1", self.port, ae_title="OVERREAD")
+
+    def wait_recorded(self, count: int) -> None:
+        """Wait until so many instances are on record: that follows the answers."""
+        wait_for(
+            lambda: len(self.store.rows(schema.instance)) >= count,
+            timeout_s=20,
+            what=f"{count} instances on record",
+        )
 
 
 def start(folder: Path, listener: str, select: str) -> Iterator[Site]:
@@ -120,6 +129,7 @@ def test_a_class_that_the_site_names_is_kept_and_read_only_by_a_rule_that_names_
     site: Site,
 ) -> None:
     send(site, range(16))
+    site.wait_recorded(16)
     (series,) = site.store.rows(schema.series)
     assert series.facts["SOPClassUID"] == CSA
     assert series.facts[B_VALUE] == 1000
@@ -157,4 +167,5 @@ def test_a_class_that_nobody_names_is_refused_in_either_way(site: Site) -> None:
     assert response.Status == 0x0122
     assert assoc.send_c_store(dcmread(BytesIO(dicom(2)))).Status == 0
     assoc.release()
+    site.wait_recorded(1)
     assert [row.sop_class_uid for row in site.store.rows(schema.instance)] == [MR]

@@ -76,6 +76,8 @@ def balance(
         for difference, row in files.compare(connection, root, now - young_s, progress):
             if row is None or files.still(database, root, row):
                 tally.take(difference)
+    for difference in files.not_recorded(root, now - young_s):
+        tally.take(difference)
     if verify:
         for difference in content.verify(database, root, progress):
             tally.take(difference)

@@ -18,6 +18,7 @@ from node.core.ledger import Difference
 from node.core.pictures import is_beside, overlay_of
 from node.store.aside import set_aside
 from node.store.database import Database
+from node.store.promises import PromisedFiles
 
 LOST_CLAIM_S = 26 * 3600.0
 """How long the files of a claim that was lost may lie about: each day `leftovers` removes them."""
@@ -214,6 +215,20 @@ def _settled(connection: Connection, file: Found, settled_at: float) -> bool:
         text("SELECT 1 FROM result_instance WHERE path > :first AND path < :last LIMIT 1"), folder
     ).first()
     return known is not None or file.changed_at < settled_at - LOST_CLAIM_S
+
+
+def not_recorded(root: Path, settled_at: float) -> Iterator[Difference]:
+    """Yield what was acknowledged and is in no record, though there was time enough."""
+    promises = PromisedFiles(root)
+    for name in promises.waiting(aside=True):
+        since = promises.since(name)
+        if since is not None and since < settled_at:
+            yield Difference(
+                code="UNRECORDED",
+                where=f"incoming/{name}",
+                what="the instance was acknowledged and is in no record",
+                remedy="see why in what the recorder logs; it tries again when the listener is started",
+            )
 
 
 def still(database: Database, root: Path, row: Row[Any]) -> bool:

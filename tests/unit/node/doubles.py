@@ -77,6 +77,9 @@ class MemoryIntake:
         verdict = received.verdict
         return verdict[1] if verdict is not None and verdict[0] == held[1] else None
 
+    def record_all(self, received: Sequence[Received]) -> list[Outcome | None]:
+        return [self.record(one) for one in received]
+
     def peer_of(self, association_id: str) -> str:
         return {"a1": "modality"}.get(association_id, "")
 

@@ -92,6 +92,7 @@ class MemoryFile:
     data: bytes
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     failure: Exception | None = None
+    name: str = "0/one"
 
     @property
     def size(self) -> int:
@@ -105,6 +106,14 @@ class MemoryFile:
     @contextmanager
     def reading(self) -> Iterator[BinaryIO]:
         yield BytesIO(self.data)
+
+    def seal(self, association_id: str) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.calls.append(("seal", association_id))
+
+    def close(self) -> None:
+        self.calls.append(("close",))
 
     def keep(self, header: Header, digest: str) -> str:
         if self.failure is not None:
@@ -139,15 +148,14 @@ def arrival(
     data = dicom(number, **attributes)
     lies = file or MemoryFile(b"")
     lies.write(data)
-    return Arrival(
-        header=header_of(data), digest=digest_of(data), file=lies, association_id="a1", peer=peer
-    )
+    return Arrival(header=header_of(data), file=lies, association_id="a1", peer=peer)
 
 
 def received(number: int = 1, *, peer: str = "modality", **attributes: Any) -> Received:
     """One instance as it lies on the disk."""
     one = arrival(number, peer=peer, **attributes)
-    digest = one.digest
+    with one.file.reading() as source:
+        digest = data_set_digest(source)
     header: Header = one.header
     return Received(
         header=header,

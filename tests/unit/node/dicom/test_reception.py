@@ -73,7 +73,7 @@ def test_an_instance_that_is_safe_is_answered_success(node: Node) -> None:
     (arrival,) = node.received
     assert (arrival.association_id, arrival.peer) == ("a1", "modality")
     assert arrival.header.sop_instance_uid == "2.25.3001"
-    assert arrival.digest == digest_of(node.file.data)
+    assert digest_of(node.file.data) == digest_of(dicom())
 
 
 def test_the_file_is_part_10_and_its_data_set_is_as_received(node: Node) -> None:

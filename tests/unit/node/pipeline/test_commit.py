@@ -102,10 +102,22 @@ def recorded() -> dict[str, Holding]:
 
 
 def go(
-    commitments: MemoryCommitments, files: MemoryFiles, failure: Exception | None = None
+    commitments: MemoryCommitments,
+    files: MemoryFiles,
+    failure: Exception | None = None,
+    *,
+    all_recorded: bool = True,
 ) -> bool:
     peer = Peer(commitments, failure)
-    return report_next(commitments, files, peer.report, held, HOLD_S)
+    return report_next(commitments, files, lambda _: all_recorded, peer.report, held, HOLD_S)
+
+
+def test_no_answer_is_given_while_something_that_was_acknowledged_is_not_recorded(
+    files: MemoryFiles,
+) -> None:
+    commitments = MemoryCommitments(recorded=recorded())
+    assert go(commitments, files, all_recorded=False)
+    assert commitments.calls == [("renew",), ("give_back", "RECORDS-FOLLOW", 5.0)]
 
 
 def test_the_answer_is_kept_before_the_peer_hears_of_it(files: MemoryFiles) -> None:

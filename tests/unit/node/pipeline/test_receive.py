@@ -6,10 +6,10 @@ from node.core.study import Header, Outcome
 from node.errors import OutOfResources
 from node.pipeline.receive import receive, recover
 from tests.unit.node.doubles import Call, MemoryIntake
-from tests.unit.node.samples import MemoryFile, arrival, digest_of, header_of
+from tests.unit.node.samples import MemoryFile, arrival, dicom, digest_of, header_of
 
 UID = "2.25.3001"
-DIGEST = arrival().digest
+DIGEST = digest_of(dicom())
 
 
 def nothing(_: str, __: BinaryIO) -> tuple[Header, bool | None] | None:
