@@ -22,11 +22,17 @@ MOST = 512
 PATIENCE_S = 30.0
 """So long nothing at all may be recorded before instances are refused."""
 
+TRY_S = 1.0
+"""Even then one is taken so often: without it nobody would see that records are written again."""
+
 DRAIN_S = 10.0
 """So long the ends of associations may wait for their records when the listener stops."""
 
 WAIT_S = 0.01
 """Between two looks at whether a promise is kept."""
+
+STUCK_S = 1.0
+"""After so long without a kept promise at the head, those behind it are looked at too."""
 
 Tell = Callable[[Promise], object]
 Ended = Callable[[str, bool], None]
@@ -52,7 +58,7 @@ class Spool:
         self._ended = ended
         self._lock = threading.Lock()
         self._waiting: deque[tuple[str, str]] = deque()
-        self._kept_at = time.monotonic()
+        self._kept_at = self._tried_at = time.monotonic()
         self._of: Counter[str] = Counter()
         self._ends: deque[tuple[str, bool]] = deque()
         self._changed = threading.Condition(self._lock)
@@ -112,20 +118,26 @@ class Spool:
     def _has_room(self) -> bool:
         with self._lock:
             self._forget_kept()
-            if not self._waiting:
-                return True
-            if time.monotonic() - self._kept_at > PATIENCE_S:
+            room, now = len(self._waiting) < MOST, time.monotonic()
+            if not self._waiting or now - self._kept_at <= PATIENCE_S:
+                return room
+            if not room or now - self._tried_at < TRY_S:
                 raise OutOfResources("nothing that arrives is recorded: see what the recorder logs")
-            return len(self._waiting) < MOST
+            self._tried_at = now
+            return True
 
     def _forget_kept(self) -> None:
         """Take kept promises from the head; they are kept about in the order in which they were made."""
+        kept = []
         while self._waiting and not self._promises.waits(self._waiting[0][0]):
-            _, association_id = self._waiting.popleft()
+            kept.append(self._waiting.popleft())
+        if self._waiting and not kept and time.monotonic() - self._kept_at > STUCK_S:
+            # one that cannot be recorded now must not hide the others
+            kept = [one for one in self._waiting if not self._promises.waits(one[0])]
+            self._waiting = deque(one for one in self._waiting if one not in kept)
+        if kept:
             self._kept_at = time.monotonic()
-            self._of[association_id] -= 1
-            if not self._of[association_id]:
-                del self._of[association_id]
+        self._of -= Counter(association_id for _, association_id in kept)
 
     def _follow(self) -> None:
         while True:

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -105,19 +106,40 @@ def test_who_brings_more_than_is_recorded_waits(
     assert len(slept) >= 3
 
 
-def test_nothing_is_taken_when_nothing_is_recorded(
+def test_little_is_taken_when_nothing_is_recorded(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = [1000.0]
+    now = [time.monotonic()]
     monkeypatch.setattr("node.store.spool.time.monotonic", lambda: now[0])
-    name = node.bring(1)
+    monkeypatch.setattr(module, "MOST", 3)
+    names = [node.bring(1)]
     now[0] += module.PATIENCE_S - 1
-    node.spool.incoming("a1").discard()
+    names.append(node.bring(2))
     now[0] += 2
+    names.append(node.bring(3))  # to see whether it is recorded
+    with pytest.raises(OutOfResources, match="nothing that arrives is recorded"):
+        node.spool.incoming("a1")
+    now[0] += module.TRY_S
+    with pytest.raises(OutOfResources, match="nothing that arrives is recorded"):
+        node.spool.incoming("a1")  # there are too many
+    for name in names:
+        node.record(name)
+    node.spool.incoming("a1").discard()
+    now[0] += 1000  # idle
+    node.bring(4)
+    node.spool.incoming("a1").discard()
+
+
+def test_one_that_cannot_be_recorded_does_not_hide_the_others(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [time.monotonic()]
+    monkeypatch.setattr("node.store.spool.time.monotonic", lambda: now[0])
+    node.bring(1)
+    now[0] += 10 * module.PATIENCE_S
+    name = node.bring(2)  # to see whether it is recorded
     with pytest.raises(OutOfResources, match="nothing that arrives is recorded"):
         node.spool.incoming("a1")
     node.record(name)
-    node.spool.incoming("a1").discard()
-    now[0] += 1000  # idle
-    node.bring(2)
-    node.spool.incoming("a1").discard()
+    for _ in range(3):
+        node.spool.incoming("a1").discard()
