@@ -28,6 +28,7 @@ ALLOWED_FIELDS = frozenset({
 
 MetricName = Literal[
     "overread_instances_received_total",  # C-STOREs answered Success, by outcome
+    "overread_instances_unrecorded",  # instances answered Success and in no record yet, by state
     "overread_series",  # series by state
     "overread_jobs",  # jobs by state
     "overread_results",  # result sets by state

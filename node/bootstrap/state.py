@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from node.store.database import Database
     from node.store.files import FileStore
     from node.store.overview import Overview
+    from node.store.promises import PromisedFiles
     from node.store.reruns import RerunStore
     from node.store.retention import RetentionStore
     from node.store.retractions import RetractionStore
@@ -94,10 +95,15 @@ class Viewing:
 
     overview: "Overview"
     files: "FileStore"
+    promises: "PromisedFiles"
 
 
 def viewing(settings: Settings) -> Viewing:
     """Wire the status page."""
     from node.store.overview import Overview
+    from node.store.promises import PromisedFiles
 
-    return Viewing(overview=Overview(database(settings)), files=files(settings))
+    kept = files(settings)
+    return Viewing(
+        overview=Overview(database(settings)), files=kept, promises=PromisedFiles(kept.root)
+    )

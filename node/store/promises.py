@@ -70,6 +70,12 @@ class PromisedFiles:
                     found.append((path.stat().st_mtime_ns, f"{folder.name}/{path.name}"))
         return [name for _, name in sorted(found)]
 
+    def counts(self) -> dict[str, int]:
+        """Return how many wait for their records (WAITING), and of how many none can be made (ASIDE)."""
+        names = self.waiting(aside=True)
+        aside = sum(name.endswith(ASIDE) for name in names)
+        return {"WAITING": len(names) - aside, "ASIDE": aside}
+
     def all_recorded(self, within_s: float) -> bool:
         """Wait until all that is promised by now is recorded; False when that takes longer."""
         names = self.waiting()

@@ -6,6 +6,7 @@ from node.telemetry import MetricName
 
 _SOURCES: tuple[tuple[MetricName, str, str, str], ...] = (
     ("overread_instances_received_total", "counter", "instances", "outcome"),
+    ("overread_instances_unrecorded", "gauge", "unrecorded", "state"),
     ("overread_series", "gauge", "series", "state"),
     ("overread_jobs", "gauge", "jobs", "state"),
     ("overread_results", "gauge", "results", "state"),

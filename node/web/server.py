@@ -43,6 +43,7 @@ class Pages:
     def __init__(self, viewing: Viewing) -> None:
         self._overview = viewing.overview
         self._root = viewing.files.root
+        self._promises = viewing.promises
 
     def routes(self) -> list[Route]:
         """Return every address that is answered."""
@@ -168,7 +169,8 @@ class Pages:
 
     def metrics(self, _: Request) -> Response:
         """Expose the metrics for Prometheus."""
-        return PlainTextResponse(exposition(self._overview.counts()))
+        counts = {**self._overview.counts(), "unrecorded": self._promises.counts()}
+        return PlainTextResponse(exposition(counts))
 
 
 def application(viewing: Viewing) -> Starlette:

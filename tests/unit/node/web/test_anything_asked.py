@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from node.bootstrap import Viewing
 from node.store.files import FileStore
 from node.store.overview import Overview
+from node.store.promises import PromisedFiles
 from node.web.server import application
 from tests.contract.stores import Store, opened
 from tests.unit.node.samples import SECRETS, STUDY
@@ -49,7 +50,11 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starlette]:
     (folder / "files" / "secret.png").write_bytes(SECRET)
     with opened("sqlite", folder) as store:
         _fill(store)
-        viewing = Viewing(overview=Overview(store.database), files=FileStore(folder / "files"))
+        viewing = Viewing(
+            overview=Overview(store.database),
+            files=FileStore(folder / "files"),
+            promises=PromisedFiles(folder / "files"),
+        )
         yield application(viewing)
 
 

@@ -14,11 +14,12 @@ from node.core.pictures import KEY_SLICES, OVERLAY, key_slice
 from node.store.files import FileStore
 from node.store.housekeeping import LEDGER, RETENTION, HousekeepingStore
 from node.store.overview import Overview
+from node.store.promises import PromisedFiles
 from node.telemetry import MetricName
 from node.web.metrics import exposition
 from node.web.server import application
 from tests.contract.stores import Store, opened
-from tests.unit.node.samples import SECRETS, STUDY, result_set
+from tests.unit.node.samples import SECRETS, STUDY, arrival, result_set
 
 
 class Browser:
@@ -54,7 +55,10 @@ def files(tmp_path: Path) -> FileStore:
 
 @pytest.fixture
 def browser(store: Store, files: FileStore) -> Browser:
-    return Browser(application(Viewing(overview=Overview(store.database), files=files)))
+    viewing = Viewing(
+        overview=Overview(store.database), files=files, promises=PromisedFiles(files.root)
+    )
+    return Browser(application(viewing))
 
 
 PAGES = (
@@ -126,6 +130,23 @@ def test_what_the_night_found_is_shown_and_counted(store: Store, browser: Browse
     assert int(line.removeprefix(finished)) == pytest.approx(time.time(), abs=60)
 
 
+def test_what_was_acknowledged_and_is_in_no_record_is_counted(
+    browser: Browser, files: FileStore
+) -> None:
+    names = []
+    for number in (1, 2, 3):
+        file = files.incoming("a1")
+        arrival(number, file=file)
+        file.seal("a1")
+        file.close()
+        names.append(file.name)
+    PromisedFiles(files.root).set_aside(names[0])
+    files.incoming("a1").write(b"half-received")
+    lines = browser.get("/metrics").text.splitlines()
+    assert 'overread_instances_unrecorded{state="WAITING"} 2' in lines
+    assert 'overread_instances_unrecorded{state="ASIDE"} 1' in lines
+
+
 def test_what_others_wrote_is_no_markup(store: Store, browser: Browser) -> None:
     store.ready()
     store.jobs.cancel(store.claimed(), "MODEL-FAILED", "<script>alert(1)</script>")
@@ -195,6 +216,7 @@ def test_metrics_count_by_state(store: Store, browser: Browser) -> None:
 def test_every_metric_of_the_closed_list_is_exposed() -> None:
     tables = (
         "instances",
+        "unrecorded",
         "series",
         "jobs",
         "results",
