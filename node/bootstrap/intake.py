@@ -74,11 +74,11 @@ def listener(
     store = FileStore(settings.node.data / "files", listener=str(number), durable=table.fsync)
     intake = IntakeStore(database(settings), owner=f"listener:{table.port}:{number}")
 
+    store.begin()
     reader = header_reader(settings)
     # what an earlier version gave its name without a receipt
     recovered = recover(store, intake, reader.read, _compare(store.root))
     broken = intake.break_open_associations()
-    store.begin()
     if telling is None:
         telling, end = _record_beside(settings)
     else:
@@ -120,6 +120,7 @@ def listener(
 
     def drained() -> None:
         spool.close()
+        store.end()
         end()
 
     return Listener(settings.node.ae_title, endpoint, admission, handlers, services, drained)

@@ -32,6 +32,18 @@ def write_synced(descriptor: int, data: bytes, *, at: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
+def require_name(descriptor: int) -> None:
+    """Check that a file can still be found.
+
+    Raises
+    ------
+    FileNotFoundError
+        Somebody removed it while it was open.
+    """
+    if not os.fstat(descriptor).st_nlink:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

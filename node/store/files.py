@@ -4,7 +4,8 @@
 
     instances/<study>/<series>/<sop instance>.<digest>.dcm   as received
     results/<claim>/<name>                                   as created; ``.part`` while half-written
-    incoming/<listener>/<association>.<number>               half-received, or not recorded yet
+    incoming/<listener>/<association>.<number>               half-received, or not recorded yet; the folder
+                                                             is locked by the process that receives there
     recording                                                locked by the one who records
     removals                                                 its size counts removals of empty folders
 
@@ -18,13 +19,15 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
+from node.core.receipt import PREAMBLE_BYTES, Receipt
 from node.errors import OutOfResources
 from node.store.durable import sync, sync_folder, told
 from node.store.folders import DurableFolders
 from node.store.incoming import IncomingFile
-from node.store.promises import receipt_of
+from node.store.promises import locked
 
 
 class FileStore:
@@ -42,7 +45,9 @@ class FileStore:
 
     def __init__(self, root: Path, *, listener: str = "0", durable: bool = True) -> None:
         self.root = root
+        self._listener = listener
         self._incoming = root / "incoming" / listener
+        self._lock: int | None = None
         self._durable = durable
         self._folders = DurableFolders(root)
         for name in ("instances", "results"):
@@ -50,16 +55,32 @@ class FileStore:
         self._incoming.mkdir(parents=True, exist_ok=True)
 
     def begin(self) -> None:
-        """Make the folder durable in which promised files have their first names.
+        """Take a folder for what arrives, which is this process's until `end`, and make its name durable.
+
+        A listener that lost its parent may still be finishing its associations while the next one starts: its
+        folder is not touched, and another one is taken.
 
         Raises
         ------
         OSError
             The disk would not take it.
         """
+        for number in count():
+            name = f"{self._listener}.{number}" if number else self._listener
+            self._incoming = self.root / "incoming" / name
+            self._incoming.mkdir(exist_ok=True)
+            self._lock = _lock_of(self._incoming)
+            if self._lock is not None:
+                break
         if self._durable:
             for folder in (self._incoming, self.root / "incoming", self.root):
                 sync_folder(folder.parent)
+
+    def end(self) -> None:
+        """Leave the folder to the next one."""
+        if self._lock is not None:
+            os.close(self._lock)  # which unlocks it, as the end of the process does
+            self._lock = None
 
     def incoming(self, association_id: str) -> IncomingFile:
         """Open a file for an instance that begins to arrive.
@@ -77,19 +98,31 @@ class FileStore:
         return IncomingFile(self.root, path, descriptor, self._folders, durable=self._durable)
 
     def left_over(self) -> Iterator[tuple[str, IncomingFile]]:
-        """Return what an earlier life of this listener gave its name and may not have recorded.
+        """Return what earlier lives of this listener gave its name and may not have recorded.
 
         What has neither a receipt nor its final name was never acknowledged, and is removed. What has a
         receipt is the recorder's. Of each other file the association that brought it is told.
         """
-        for path in sorted(self._incoming.iterdir()):
-            if receipt_of(path) is not None:
-                continue
-            if path.stat().st_nlink < 2:
-                path.unlink()
-            else:
+        yield from self._left_in(self._incoming)
+        for folder in sorted((self.root / "incoming").glob(f"{self._listener}*")):
+            lives = folder.name == self._listener or folder.name.startswith(f"{self._listener}.")
+            lock = _lock_of(folder) if lives and folder != self._incoming else None
+            if lock is not None:
+                yield from self._left_in(folder)
+                os.close(lock)
+
+    def _left_in(self, folder: Path) -> Iterator[tuple[str, IncomingFile]]:
+        for path in sorted(folder.iterdir()):
+            try:
                 descriptor = os.open(path, os.O_RDWR)
-                file = IncomingFile(self.root, path, descriptor, self._folders, named=True)
+            except FileNotFoundError:
+                continue  # it is recorded by now
+            file = IncomingFile(self.root, path, descriptor, self._folders, named=True)
+            if Receipt.decode(os.pread(descriptor, PREAMBLE_BYTES, 0)) is not None:
+                file.close()
+            elif os.fstat(descriptor).st_nlink < 2:
+                file.settle()
+            else:
                 yield path.name.partition(".")[0], file
 
     def keep_result(self, folder: str, name: str, data: bytes) -> str:
@@ -127,3 +160,12 @@ class FileStore:
     def discard_results(self, folder: str) -> None:
         """Remove what `keep_result` wrote there: the claim was lost."""
         shutil.rmtree(self.root / "results" / folder, ignore_errors=True)
+
+
+def _lock_of(folder: Path) -> int | None:
+    """Lock a folder for this process; return what is to be closed, None when another one has it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    if locked(descriptor):
+        return descriptor
+    os.close(descriptor)
+    return None

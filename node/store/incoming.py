@@ -13,7 +13,14 @@ from typing import BinaryIO
 from node.core.receipt import Receipt
 from node.core.study import Header
 from node.errors import OutOfResources
-from node.store.durable import sync, sync_data, sync_folder, told, write_synced
+from node.store.durable import (
+    require_name,
+    sync,
+    sync_data,
+    sync_folder,
+    told,
+    write_synced,
+)
 from node.store.folders import DurableFolders
 
 
@@ -109,6 +116,7 @@ class IncomingFile:
                 sync_data(self._descriptor)
                 sync_folder(self._path.parent)
                 write_synced(self._descriptor, receipt, at=0)
+            require_name(self._descriptor)
         except OSError as error:
             raise OutOfResources(told(error)) from error
         self._sealed = True

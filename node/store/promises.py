@@ -53,7 +53,7 @@ class PromisedFiles:
         """
         descriptor = os.open(self.root / RECORDING, os.O_RDWR | os.O_CREAT, 0o640)
         try:
-            while not (alone := _locked(descriptor)) and not ended():
+            while not (alone := locked(descriptor)) and not ended():
                 time.sleep(LOOK_S)
             yield alone
         finally:
@@ -149,7 +149,8 @@ def receipt_of(path: Path) -> Receipt | None:
         return None
 
 
-def _locked(descriptor: int) -> bool:
+def locked(descriptor: int) -> bool:
+    """Lock an open file or folder until it is closed; False when another one has it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,7 @@ import pytest
 
 from tests.acceptance.senders import Senders
 from tests.acceptance.site import Plan, Site, peer_source, running_site
+from tests.acceptance.wire import OUT_OF_RESOURCES
 from tests.peers import wait_for
 
 KILLS = int(os.environ.get("OVERREAD_KILLS", "5"))
@@ -40,8 +42,11 @@ def test_nothing_that_was_answered_success_is_lost(tmp_path: Path) -> None:
                 main = _kill_one(site, main, chance)
             before = senders.count()
             site.wait(lambda: senders.count() > before, "an answer after the last kill")
-        print(f"seed {SEED}: {KILLS} kills, {senders.count()} images answered Success")
-        assert senders.refused == []
+        refused = Counter(senders.refused)
+        print(f"seed {SEED}: {KILLS} kills, {senders.count()} images answered Success", end="")
+        print(f", {refused[OUT_OF_RESOURCES]} to be sent again")
+        # while recorders are killed faster than they start, nothing is recorded, and that is said
+        assert set(refused) <= {OUT_OF_RESOURCES}
         _check(site, senders.acknowledged)
 
 

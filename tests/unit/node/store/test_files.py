@@ -10,6 +10,7 @@ import pytest
 from node.errors import OutOfResources
 from node.store.files import FileStore
 from node.store.folders import REMOVALS, EmptyFolders
+from node.store.promises import PromisedFiles
 from tests.unit.node.samples import SERIES, STUDY, arrival
 
 DIGEST = "0123456789abcdef" * 4
@@ -376,6 +377,54 @@ def test_a_start_up_finds_what_has_its_name_and_removes_what_has_none(files: Fil
     assert list(later.left_over()) == []
     assert [file.name for file in (files.root / "incoming" / "0").iterdir()] == []
     assert path.read_bytes() == b"whole"
+
+
+def test_what_is_recorded_while_a_start_up_looks_is_no_matter(files: FileStore) -> None:
+    names = []
+    for number in (1, 2):
+        file = files.incoming(f"a{number}")
+        file.write(b"whole")
+        file.keep(arrival(number).header, DIGEST)
+        names.append(file.name)
+    found = FileStore(files.root).left_over()
+    assert next(found)[0] == "a1"
+    (files.root / "incoming" / names[1]).unlink()
+    assert list(found) == []
+
+
+def test_an_earlier_life_that_is_still_at_work_keeps_what_it_receives(files: FileStore) -> None:
+    files.begin()
+    half = files.incoming("a1")
+    half.write(b"half")
+    later = FileStore(files.root)
+    later.begin()
+    assert list(later.left_over()) == []
+    other = later.incoming("a2")
+    assert (half.name.split("/")[0], other.name.split("/")[0]) == ("0", "0.1")
+    half.seal("a1")
+    other.write(b"half")
+    later.end()
+    last = FileStore(files.root)  # the first one is still at work
+    last.begin()
+    assert last.incoming("a3").name.startswith("0.1/")
+    assert list(last.left_over()) == []
+    assert not (files.root / "incoming" / other.name).exists()
+    files.end()
+    last.end()
+    first = FileStore(files.root)
+    first.begin()
+    assert list(first.left_over()) == []
+    assert PromisedFiles(files.root).waiting() == [half.name]
+    first.end()
+
+
+def test_ten_listeners_are_not_one(files: FileStore) -> None:
+    FileStore(files.root, listener="10").incoming("a1").write(b"half")
+    one = FileStore(files.root, listener="1")
+    one.begin()
+    assert list(one.left_over()) == []
+    assert len(list((files.root / "incoming" / "10").iterdir())) == 1
+    one.end()
 
 
 def test_what_another_listener_receives_is_not_ours(files: FileStore) -> None:

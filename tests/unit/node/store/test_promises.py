@@ -100,6 +100,14 @@ def test_a_receipt_that_is_written_in_part_is_an_error(
         file.seal("a1")
 
 
+def test_what_somebody_removed_is_not_promised(root: Path) -> None:
+    file = FileStore(root).incoming("a1")
+    file.write(dicom())
+    (root / "incoming" / file.name).unlink()
+    with pytest.raises(OutOfResources, match="No such file"):
+        file.seal("a1")
+
+
 def test_a_promised_file_is_not_discarded_and_no_start_up_removes_it(root: Path) -> None:
     file = sealed(FileStore(root))
     file.discard()
