@@ -124,7 +124,7 @@ def associated(
     )
     if not association.is_established:
         _explain(peer, association)
-    _keep_answers(association)
+    keep_answers(association)
     keep_pauses(association)
     try:
         yield association
@@ -203,7 +203,7 @@ def _shut_down(wire: socket.socket) -> None:
         wire.shutdown(socket.SHUT_RDWR)
 
 
-def _keep_answers(association: Any) -> None:
+def keep_answers(association: Any) -> None:
     """Keep pynetdicom's own thread from taking a response off the queue before whoever waits for it.
 
     It is to pause while a request is under way, but may be past the place where it looks whether it should:

@@ -18,6 +18,7 @@ from pynetdicom.sop_class import (
     StorageCommitmentPushModelInstance,
 )
 
+from integrations.pacs.peer import keep_answers
 from tests.acceptance.site import SMALL_MODELS, Plan, Site, peer_source, running_site
 from tests.acceptance.studies import SLICES, small_study
 from tests.peers import free_port
@@ -52,6 +53,7 @@ def association(site: Site, sop_class: str) -> Iterator[Any]:
     entity.add_requested_context(sop_class)
     opened = entity.associate("127.0.0.1", site.port, ae_title="OVERREAD")
     assert opened.is_established
+    keep_answers(opened)
     yield opened
     opened.release()
 

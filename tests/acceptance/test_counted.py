@@ -10,6 +10,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage
 from pynetdicom import AE
 
+from integrations.pacs.peer import keep_answers
 from tests.acceptance.site import Plan, Site, peer_source, running_site
 from tests.acceptance.studies import SLICES, small_study
 from tests.peers import wait_for
@@ -42,6 +43,7 @@ def association(site: Site, sop_class: str) -> Iterator[Any]:
     entity.add_requested_context(sop_class, ExplicitVRLittleEndian)
     opened = entity.associate("127.0.0.1", site.port, ae_title="OVERREAD")
     assert opened.is_established
+    keep_answers(opened)
     yield opened
     opened.release()
 

@@ -9,6 +9,7 @@ from pydicom import dcmread
 from pydicom.uid import MRImageStorage
 from pynetdicom import AE
 
+from integrations.pacs.peer import keep_answers
 from tests.acceptance.site import (
     ANALYSE,
     SMALL_MODELS,
@@ -158,6 +159,7 @@ def test_a_sender_that_pauses_on_an_open_association_gets_no_job(
         site.wait_listening()
         association = entity.associate("127.0.0.1", site.port, ae_title="OVERREAD")
         assert association.is_established
+        keep_answers(association)
         files = sorted(study.folder.glob("*.dcm"))
         for file in files[:length]:
             assert association.send_c_store(dcmread(file)).Status == 0

@@ -12,6 +12,7 @@ import pytest
 from pynetdicom import AE
 from pynetdicom.sop_class import MRImageStorage
 
+from integrations.pacs.peer import keep_answers
 from node import settings
 from node.worker.app import create_app, ring
 from tests.acceptance.proxy import Wire, wire
@@ -273,6 +274,7 @@ def test_a_listener_killed_in_the_middle_of_an_association(
     modality.add_requested_context(MRImageStorage)
     sender = modality.associate("127.0.0.1", site.port, ae_title="OVERREAD")
     assert sender.is_established
+    keep_answers(sender)
     for image in images[: len(images) // 2]:
         assert sender.send_c_store(image).Status == 0x0000
     # Without the keeper nobody takes the interrupted half for a complete study while the listener is down.

@@ -16,6 +16,7 @@ from pydicom import dcmread
 from pynetdicom import AE
 from pynetdicom.association import Association
 
+from integrations.pacs.peer import keep_answers
 from tests.acceptance.site import (
     ANALYSE,
     SMALL_MODELS,
@@ -197,6 +198,7 @@ def _association(site: Site) -> Iterator[Association]:
     entity = AE(ae_title="MODALITY")
     entity.add_requested_context("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.1.2.1")
     association = entity.associate("127.0.0.1", site.port, ae_title="OVERREAD")
+    keep_answers(association)
     try:
         yield association
     finally:
