@@ -119,6 +119,9 @@ def test_no_inode_left(tmp_path: Path) -> None:
     options = ("-t", "tmpfs", "-o", "size=200m,nr_inodes=400", "tmpfs")
     with mounted(data, *options), listening(data.parent) as site:
         assert send(site) == SUCCESS
+        # its second name is an inode to tmpfs, and goes when it is recorded
+        received = data / "files" / "incoming"
+        site.wait(lambda: not any(received.glob("*/*")), "the end of its first name")
         ballast = data / "ballast"
         ballast.mkdir()
         _use_up(ballast)
