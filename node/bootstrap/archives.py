@@ -2,16 +2,15 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from node.bootstrap.headers import header_reader
+from node.bootstrap.headers import comparer, header_reader
 from node.bootstrap.reach import archive_index, dicom_peer
 from node.settings import Peer, Settings
 from node.telemetry import log
 
 if TYPE_CHECKING:
     from node.core.job import Claim
-    from node.core.study import Header
     from node.pipeline.prepare import AwaitPriors
     from node.pipeline.priors import Searcher
     from node.pipeline.retrieve import Archive
@@ -108,7 +107,6 @@ def _by_get(
     from integrations.pacs.retrieve import DicomGetter
     from node.dicom.fetched import Fetched
     from node.dicom.handlers import Taking
-    from node.dicom.pixels import compare
     from node.pipeline.receive import receive, recover
     from node.store.files import FileStore
     from node.store.index import IntakeStore
@@ -121,14 +119,12 @@ def _by_get(
     intake = IntakeStore(opened, owner=owner)
     reader = header_reader(settings)
 
-    def compare_with(path: str, arriving: BinaryIO) -> "tuple[Header, bool | None] | None":
-        return compare(store.root / path, arriving)
-
+    compare = comparer(store.root)
     room = DiskRoom(store.root, high=table.disk_high, low=table.disk_low, full=table.disk_full)
     fetched = Fetched(
         taking=Taking(
             incoming=store.incoming,
-            receive=lambda arrival: receive(arrival, intake, compare_with),
+            receive=lambda arrival: receive(arrival, intake, compare),
             opened=intake.association_opened,
             ended=lambda association_id, released: intake.association_ended(
                 association_id, released=released
@@ -146,7 +142,7 @@ def _by_get(
             getter.retrieve(study, series, instances, take)
 
     def recover_once() -> None:
-        recovered = recover(store, intake, reader.read, compare_with)
+        recovered = recover(store, intake, reader.read, compare)
         broken = intake.break_open_associations()
         if recovered or broken:
             log("fetching resumes", peer=peer.name, count=broken, instances=recovered)

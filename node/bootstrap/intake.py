@@ -5,12 +5,11 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from node.bootstrap.confirming import commitment_reports
-from node.bootstrap.headers import header_reader
+from node.bootstrap.headers import comparer, header_reader
 from node.bootstrap.state import database, make_durable
 from node.bootstrap.tls import tls_context
 from node.errors import SettingsInvalid
@@ -18,7 +17,6 @@ from node.settings import Settings
 from node.telemetry import log
 
 if TYPE_CHECKING:
-    from node.core.study import Header
     from node.dicom.listener import Listener, Service
 
 GATHER_S = 0.03
@@ -77,7 +75,7 @@ def listener(
     store.begin()
     reader = header_reader(settings)
     # what an earlier version gave its name without a receipt
-    recovered = recover(store, intake, reader.read, _compare(store.root))
+    recovered = recover(store, intake, reader.read, comparer(store.root))
     broken = intake.break_open_associations()
     if telling is None:
         telling, end = _record_beside(settings)
@@ -155,7 +153,7 @@ def record_arrivals(
         promises,
         IntakeStore(database(settings), owner="recorder"),
         header_reader(settings).read,
-        _compare(promises.root),
+        comparer(promises.root),
     )
     with promises.alone(ended) as alone:
         if not alone:
@@ -198,15 +196,6 @@ def _record_beside(settings: Settings) -> tuple[socket.socket, Callable[[], None
 
 def _nothing() -> None:
     """Leave the recorder to the process that started it."""
-
-
-def _compare(
-    root: Path,
-) -> "Callable[[str, BinaryIO], tuple[Header, bool | None] | None]":
-    """Return what compares an arriving instance with a kept file, by its path under `root`."""
-    from node.dicom.pixels import compare
-
-    return lambda path, arriving: compare(root / path, arriving)
 
 
 def _services(settings: Settings, peers: Mapping[str, str]) -> "list[Service]":

@@ -27,7 +27,7 @@ from node.errors import OutOfResources
 from node.store.durable import sync, sync_folder, told
 from node.store.folders import DurableFolders
 from node.store.incoming import IncomingFile
-from node.store.promises import locked
+from node.store.promises import ASIDE, locked
 
 
 class FileStore:
@@ -120,6 +120,8 @@ class FileStore:
             file = IncomingFile(self.root, path, descriptor, self._folders, named=True)
             if Receipt.decode(os.pread(descriptor, PREAMBLE_BYTES, 0)) is not None:
                 file.close()
+            elif path.name.endswith(ASIDE):
+                file.close()  # it was promised once, and is for somebody to look at
             elif os.fstat(descriptor).st_nlink < 2:
                 file.settle()
             else:

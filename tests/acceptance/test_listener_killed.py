@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import json
 import os
 import random
 import socket
@@ -47,6 +48,7 @@ def test_nothing_that_was_answered_success_is_lost(tmp_path: Path) -> None:
         print(f", {refused[OUT_OF_RESOURCES]} to be sent again")
         # while recorders are killed faster than they start, nothing is recorded, and that is said
         assert set(refused) <= {OUT_OF_RESOURCES}
+        assert _reasons(site) <= {"nothing that arrives is recorded: see what the recorder logs"}
         _check(site, senders.acknowledged)
 
 
@@ -64,6 +66,12 @@ def _kill_one(
         lambda: _free(site.port), timeout_s=30, what="the processes of a killed listener to end"
     )
     return site.start("listener")
+
+
+def _reasons(site: Site) -> set[str]:
+    """Return why instances were refused, as the logs tell it."""
+    lines = "".join(log.read_text() for log in site.folder.glob("listener-*.log")).splitlines()
+    return {json.loads(one)["detail"] for one in lines if '"event": "instance rejected"' in one}
 
 
 def _free(port: int) -> bool:

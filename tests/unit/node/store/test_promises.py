@@ -166,6 +166,16 @@ def test_what_is_set_aside_is_found_when_it_is_asked_for(root: Path) -> None:
     assert promises.all_recorded(0.0)  # nobody waits for it
 
 
+def test_what_is_set_aside_outlives_a_start_up_even_without_its_receipt(root: Path) -> None:
+    file = sealed(FileStore(root))
+    path = root / "incoming" / file.name
+    with path.open("r+b") as damaged:
+        damaged.write(bytes(PREAMBLE_BYTES))
+    PromisedFiles(root).set_aside(file.name)
+    assert list(FileStore(root).left_over()) == []
+    assert path.with_name(f"{path.name}.aside").exists()
+
+
 def test_one_alone_records(root: Path) -> None:
     with PromisedFiles(root).alone(lambda: False) as first:
         assert first
